@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+# Language level, warnings, sanitizers and ccache for every target.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+set(CMAKE_LINK_DEPENDS_NO_SHARED ON)
+
+set(BRAMBLE_SANITIZE "" CACHE STRING "Sanitizers to build with: 'address,undefined' or 'thread'")
+
+add_library(bramble_options INTERFACE)
+target_compile_options(bramble_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
+  # GCC 12 warns in Boost.Asio's and the standard library's own headers once they are inlined.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-dangling-pointer>
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
+  # Designated initialisers name what is set; what is not named has its default on purpose.
+  -Wno-missing-field-initializers
+  -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=
+  $<$<CONFIG:Debug>:-g1>
+  $<$<CONFIG:Release>:-fstack-protector-strong>
+  $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
+target_link_options(bramble_options INTERFACE
+  $<$<CONFIG:Release>:-Wl,-z,relro,-z,now>
+  -Wl,--as-needed)
+target_include_directories(bramble_options INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}")
+target_compile_definitions(bramble_options INTERFACE
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
+  BRAMBLE_VERSION="${PROJECT_VERSION}")
+
+if(BRAMBLE_SANITIZE)
+  target_compile_options(bramble_options INTERFACE
+    -fsanitize=${BRAMBLE_SANITIZE} -fno-omit-frame-pointer -O1 -fno-sanitize-recover=all
+    # Asio's fences are not understood by GCC's ThreadSanitizer, which says so as a warning.
+    $<$<STREQUAL:${BRAMBLE_SANITIZE},thread>:-Wno-error=tsan>)
+  target_link_options(bramble_options INTERFACE -fsanitize=${BRAMBLE_SANITIZE})
+endif()
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  # Paths relative to the checkout, so that a fresh clone elsewhere finds the same entries.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+    "${CMAKE_COMMAND}" -E env "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=1
+    "${CCACHE_PROGRAM}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${CMAKE_CXX_COMPILER_LAUNCHER}")
+endif()

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# bramble_library, bramble_binary and bramble_test: a target says what, never how.
+
+# bramble_library(NAME base_json HDRS json.h SRCS json.cc DEPS bramble::base_status)
+# Makes the static library bramble_NAME, known as bramble::NAME.
+function(bramble_library)
+  cmake_parse_arguments(ARG "" "NAME" "HDRS;SRCS;DEPS" ${ARGN})
+  if(ARG_SRCS)
+    add_library(bramble_${ARG_NAME} STATIC ${ARG_SRCS} ${ARG_HDRS})
+    target_link_libraries(bramble_${ARG_NAME} PUBLIC bramble_options ${ARG_DEPS})
+  else()
+    add_library(bramble_${ARG_NAME} INTERFACE)
+    target_link_libraries(bramble_${ARG_NAME} INTERFACE bramble_options ${ARG_DEPS})
+  endif()
+  add_library(bramble::${ARG_NAME} ALIAS bramble_${ARG_NAME})
+endfunction()
+
+# bramble_binary(NAME bramble-node SRCS main.cc DEPS …): bin/NAME.
+function(bramble_binary)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
+  add_executable(${ARG_NAME} ${ARG_SRCS})
+  target_link_libraries(${ARG_NAME} PRIVATE bramble_options ${ARG_DEPS})
+endfunction()
+
+# bramble_test(NAME base_json_test SRCS json_test.cc DEPS … [LABELS unit] [DATA file…] [TIMEOUT s])
+# A GoogleTest program, one CTest entry.  Labels: unit (default), integration, system, image, browser, fuzz.
+# TIMEOUT is in seconds, 120 by default.
+function(bramble_test)
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SRCS;DEPS;LABELS;ENVIRONMENT" ${ARGN})
+  if(NOT TARGET GTest::gmock_main)
+    return()
+  endif()
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${ARG_NAME} ${ARG_SRCS})
+  set_target_properties(${ARG_NAME} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  target_link_libraries(${ARG_NAME} PRIVATE
+    bramble_options ${ARG_DEPS} GTest::gmock_main GTest::gmock GTest::gtest)
+  add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  set_tests_properties(${ARG_NAME} PROPERTIES
+    LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+    ENVIRONMENT "BRAMBLE_BIN=${CMAKE_BINARY_DIR}/bin;${ARG_ENVIRONMENT}")
+endfunction()
