@@ -35,9 +35,11 @@ target_compile_definitions(bramble_options INTERFACE
 
 if(BRAMBLE_SANITIZE)
   target_compile_options(bramble_options INTERFACE
-    -fsanitize=${BRAMBLE_SANITIZE} -fno-omit-frame-pointer -O1 -fno-sanitize-recover=all
+    -fsanitize=${BRAMBLE_SANITIZE} -fno-omit-frame-pointer -O1 -fno-sanitize-recover=all)
+  if(BRAMBLE_SANITIZE STREQUAL "thread")
     # Asio's fences are not understood by GCC's ThreadSanitizer, which says so as a warning.
-    $<$<STREQUAL:${BRAMBLE_SANITIZE},thread>:-Wno-error=tsan>)
+    target_compile_options(bramble_options INTERFACE -Wno-error=tsan)
+  endif()
   target_link_options(bramble_options INTERFACE -fsanitize=${BRAMBLE_SANITIZE})
 endif()
 

@@ -15,15 +15,26 @@ function(bramble_library)
   add_library(bramble::${ARG_NAME} ALIAS bramble_${ARG_NAME})
 endfunction()
 
+# What tools/test builds: `products` is every program, `tests-LABEL` the tests of a label with what they start.
+add_custom_target(products)
+foreach(label IN ITEMS unit integration system threads long)
+  add_custom_target(tests-${label})
+endforeach()
+add_dependencies(tests-integration products)
+add_dependencies(tests-system products)
+add_dependencies(tests-long products)
+
 # bramble_binary(NAME bramble-node SRCS main.cc DEPS …): bin/NAME.
 function(bramble_binary)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
   add_executable(${ARG_NAME} ${ARG_SRCS})
   target_link_libraries(${ARG_NAME} PRIVATE bramble_options ${ARG_DEPS})
+  add_dependencies(products ${ARG_NAME})
 endfunction()
 
 # bramble_test(NAME base_json_test SRCS json_test.cc DEPS … [LABELS unit] [DATA file…] [TIMEOUT s])
-# A GoogleTest program, one CTest entry.  Labels: unit (default), integration, system, image, browser, fuzz.
+# A GoogleTest program, one CTest entry.  Labels: unit (default), integration, system, image, browser, fuzz,
+# long (only tools/test --long runs it); `threads` beside one of them has it run under ThreadSanitizer too.
 # TIMEOUT is in seconds, 120 by default.
 function(bramble_test)
   cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SRCS;DEPS;LABELS;ENVIRONMENT" ${ARGN})
@@ -45,4 +56,36 @@ function(bramble_test)
   set_tests_properties(${ARG_NAME} PROPERTIES
     LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "BRAMBLE_BIN=${CMAKE_BINARY_DIR}/bin;${ARG_ENVIRONMENT}")
+  bramble_label(${ARG_NAME} ${ARG_LABELS})
+endfunction()
+
+# Has the targets tests-LABEL build the test program NAME.
+function(bramble_label NAME)
+  foreach(label IN LISTS ARGN)
+    if(TARGET tests-${label})
+      add_dependencies(tests-${label} ${NAME})
+    endif()
+  endforeach()
+endfunction()
+
+# bramble_script_test(NAME lint_test SCRIPT lint_test.sh [LABELS unit] [TIMEOUT s])
+# A shell script that is a test: exit 0 passed, 77 skipped (its last line says why), else failed.  BRAMBLE_BIN and
+# BRAMBLE_SOURCE say where the programs and the checkout are.
+function(bramble_script_test)
+  cmake_parse_arguments(ARG "" "NAME;SCRIPT;TIMEOUT" "LABELS" ${ARGN})
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  # A script that starts no program of ours says the same in every build: once is enough.
+  if(CMAKE_CROSSCOMPILING OR (BRAMBLE_SANITIZE AND "unit" IN_LIST ARG_LABELS))
+    return()
+  endif()
+  add_test(NAME ${ARG_NAME} COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT}"
+    WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  set_tests_properties(${ARG_NAME} PROPERTIES
+    LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
+    ENVIRONMENT "BRAMBLE_BIN=${CMAKE_BINARY_DIR}/bin;BRAMBLE_SOURCE=${CMAKE_SOURCE_DIR}")
 endfunction()
