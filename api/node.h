@@ -70,6 +70,8 @@ struct Node {
 
 json::object ToJson(const Condition& condition);
 absl::StatusOr<Condition> ConditionFromJson(const json::value& value, std::string path);
+json::array ToJson(const std::vector<Condition>& conditions);
+std::vector<Condition> ConditionsField(JsonObjectReader& reader, std::string_view key);
 json::object ToJson(const Inventory& inventory);
 absl::StatusOr<Inventory> InventoryFromJson(const json::value& value, std::string path);
 json::object ToJson(const Node& node);
