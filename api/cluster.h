@@ -13,10 +13,10 @@ struct Cluster {
   uint64_t epoch = 1;
   uint64_t revision = 0;
   std::string prefix = "172.16.0.0/24";
-  bool initialised = false;    // the one-time set-up code was used
-  bool moves_frozen = false;   // the mass-loss breaker is open
+  bool initialised = false;   // the one-time set-up code was used
+  bool moves_frozen = false;  // the mass-loss breaker is open
   std::string moves_frozen_reason;
-  bool adopting = false;       // after a restore or a rolled-back snapshot
+  bool adopting = false;                      // after a restore or a rolled-back snapshot
   std::map<std::string, int64_t> nodes;       // count by state
   std::map<std::string, int64_t> containers;  // count by state
   std::vector<Condition> conditions;

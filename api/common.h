@@ -13,11 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/json.h"
 #include "base/units.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::api {
 

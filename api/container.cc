@@ -7,6 +7,8 @@ namespace bramble::api {
 namespace {
 
 constexpr size_t kMaxTerms = 32;
+constexpr int64_t kMinCpuMilli = 10;
+constexpr int64_t kMinMemoryBytes = 4 * kMiB;
 
 json::string_view Name(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -67,8 +69,8 @@ Placement PlacementField(JsonObjectReader& parent, UnknownKeys unknown) {
     return placement;
   }
   JsonObjectReader reader(*value, parent.PathOf("placement"), unknown);
-  placement.placement_class = EnumField<PlacementClass>(reader, "class", kPlacementClassNames,
-                                                        PlacementClass::kPinned);
+  placement.placement_class =
+      EnumField<PlacementClass>(reader, "class", kPlacementClassNames, PlacementClass::kPinned);
   placement.node = reader.OptionalParsed<NodeName>("node").str();
   placement.required = TermsField(reader, "required", unknown);
   placement.preferred = TermsField(reader, "preferred", unknown);
@@ -88,8 +90,8 @@ RestartRule RestartField(JsonObjectReader& parent, UnknownKeys unknown) {
     return rule;
   }
   JsonObjectReader reader(*value, parent.PathOf("restart"), unknown);
-  rule.policy = EnumField<RestartPolicy>(reader, "policy", kRestartPolicyNames,
-                                         RestartPolicy::kAlways);
+  rule.policy =
+      EnumField<RestartPolicy>(reader, "policy", kRestartPolicyNames, RestartPolicy::kAlways);
   rule.max_retries = reader.OptionalInt("max_retries", {.min = 0, .max = 1'000'000}).value_or(0);
   parent.Merge(reader.Finish());
   return rule;
@@ -102,10 +104,17 @@ Resources LimitsField(JsonObjectReader& parent, UnknownKeys unknown) {
     return limits;
   }
   JsonObjectReader reader(*value, parent.PathOf("limits"), unknown);
-  limits.cpu.count = reader.OptionalInt("cpu_milli", {.min = 10, .max = 1'000'000}).value_or(0);
-  limits.memory.count = reader.OptionalInt("memory_bytes", {.min = 4 * kMiB}).value_or(0);
+  // 0 stands for "as the flavor says".
+  limits.cpu.count = reader.OptionalInt("cpu_milli", {.min = 0, .max = 1'000'000}).value_or(0);
+  limits.memory.count = reader.OptionalInt("memory_bytes", {.min = 0}).value_or(0);
   limits.disk.count = reader.OptionalInt("disk_bytes", {.min = 0}).value_or(0);
   limits.pids = reader.OptionalInt("pids", {.min = 0, .max = 4'194'304}).value_or(0);
+  if (limits.cpu.count > 0 && limits.cpu.count < kMinCpuMilli) {
+    reader.Fail("cpu_milli", StrCat("must be at least ", kMinCpuMilli));
+  }
+  if (limits.memory.count > 0 && limits.memory.count < kMinMemoryBytes) {
+    reader.Fail("memory_bytes", "must be at least 4 MiB");
+  }
   if (limits.disk.count > 0 && limits.disk.count < 16 * kMiB) {
     reader.Fail("disk_bytes", "must be 0 (no limit) or at least 16 MiB");
   }
@@ -136,8 +145,8 @@ absl::StatusOr<ContainerSpec> ContainerSpecFromJson(const json::value& value, st
   spec.limits = LimitsField(reader, unknown);
   spec.cpu_weight = reader.OptionalInt("cpu_weight", {.min = 1, .max = 10000}).value_or(100);
   spec.swap.count = reader.OptionalInt("swap_bytes", {.min = 0}).value_or(0);
-  spec.desired = EnumField<DesiredState>(reader, "desired", kDesiredStateNames,
-                                         DesiredState::kRunning);
+  spec.desired =
+      EnumField<DesiredState>(reader, "desired", kDesiredStateNames, DesiredState::kRunning);
   spec.placement = PlacementField(reader, unknown);
   spec.restart = RestartField(reader, unknown);
   spec.autostart_order =
@@ -187,18 +196,17 @@ json::object ToJson(const ContainerSpec& spec) {
 }
 
 json::object ToJson(const ContainerStatus& status) {
-  json::object object = {
-      {"state", Name(kContainerStateNames[static_cast<size_t>(status.state)])},
-      {"reason", status.reason},
-      {"node_id", status.node_id.str()},
-      {"node", status.node},
-      {"address", status.address},
-      {"mac", status.mac},
-      {"image_digest", status.image_digest},
-      {"architecture", status.architecture},
-      {"restarts", status.restarts},
-      {"observed_generation", status.observed_generation},
-      {"disk_limit_mode", status.disk_limit_mode}};
+  json::object object = {{"state", Name(kContainerStateNames[static_cast<size_t>(status.state)])},
+                         {"reason", status.reason},
+                         {"node_id", status.node_id.str()},
+                         {"node", status.node},
+                         {"address", status.address},
+                         {"mac", status.mac},
+                         {"image_digest", status.image_digest},
+                         {"architecture", status.architecture},
+                         {"restarts", status.restarts},
+                         {"observed_generation", status.observed_generation},
+                         {"disk_limit_mode", status.disk_limit_mode}};
   if (status.started_at.has_value()) {
     object["started_at"] = FormatTime(*status.started_at);
   }

@@ -21,8 +21,17 @@ inline constexpr std::string_view kDesiredStateNames[] = {"running", "stopped", 
 //   unknown   its node is unreachable
 //   orphaned  a node runs it and the controller had not known it (adopted)
 enum class ContainerState {
-  kPending, kPlaced, kStarting, kRunning, kStopping, kStopped, kFrozen, kFailed, kDeleting,
-  kUnknown, kOrphaned
+  kPending,
+  kPlaced,
+  kStarting,
+  kRunning,
+  kStopping,
+  kStopped,
+  kFrozen,
+  kFailed,
+  kDeleting,
+  kUnknown,
+  kOrphaned
 };
 inline constexpr std::string_view kContainerStateNames[] = {
     "pending", "placed", "starting", "running", "stopping", "stopped",
@@ -49,7 +58,7 @@ std::string ToString(const LabelTerm& term);
 // Where a container may or should go.
 struct Placement {
   PlacementClass placement_class = PlacementClass::kPinned;
-  std::string node;                // only there (a node's name); empty: anywhere
+  std::string node;  // only there (a node's name); empty: anywhere
   std::vector<LabelTerm> required;
   std::vector<LabelTerm> preferred;
   std::vector<std::string> avoid;  // not on a node that holds one of these containers (names)
@@ -67,11 +76,11 @@ struct RestartRule {
 
 // What a person asks for.  Field by field the body of POST /v1/containers (flat, with `name`).
 struct ContainerSpec {
-  std::string image;     // "name" or "name:tag"
-  std::string flavor;    // empty: the default
-  Resources limits;      // what the flavor gives, or what was set since
+  std::string image;         // "name" or "name:tag"
+  std::string flavor;        // empty: the default
+  Resources limits;          // what the flavor gives, or what was set since
   int64_t cpu_weight = 100;  // 1 to 10000, as cgroup v2's cpu.weight
-  Bytes swap;            // beyond memory
+  Bytes swap;                // beyond memory
   DesiredState desired = DesiredState::kRunning;
   Placement placement;
   RestartRule restart;
@@ -79,24 +88,24 @@ struct ContainerSpec {
   int64_t stop_grace_s = 10;
   Labels labels;
   std::map<std::string, std::string> environment;
-  uint64_t restart_count = 0;   // raised by "restart"
-  uint64_t rebuild_count = 0;   // raised by "rebuild": a fresh writable layer
+  uint64_t restart_count = 0;  // raised by "restart"
+  uint64_t rebuild_count = 0;  // raised by "rebuild": a fresh writable layer
 
   friend bool operator==(const ContainerSpec&, const ContainerSpec&) = default;
 };
 
 struct ContainerStatus {
   ContainerState state = ContainerState::kPending;
-  std::string reason;           // why it is not as desired; empty when it is
+  std::string reason;  // why it is not as desired; empty when it is
   NodeId node_id;
-  std::string node;             // the node's name
-  std::string address;          // "172.16.0.64"; empty: none yet
+  std::string node;     // the node's name
+  std::string address;  // "172.16.0.64"; empty: none yet
   std::string mac;
-  std::string image_digest;     // SHA-256 of the variant in use
+  std::string image_digest;  // SHA-256 of the variant in use
   std::string architecture;
   std::optional<WallTime> started_at;
   std::optional<int64_t> exit_code;
-  uint64_t restarts = 0;        // by the restart policy, since it was last started by a person
+  uint64_t restarts = 0;  // by the restart policy, since it was last started by a person
   uint64_t observed_generation = 0;
   std::string disk_limit_mode;  // "project-quota", "loop-file" or "none"
 
@@ -107,9 +116,9 @@ struct Container {
   ContainerId id;
   ContainerName name;
   ProjectName project;
-  uint64_t generation = 1;      // of the spec; the ETag
+  uint64_t generation = 1;  // of the spec; the ETag
   WallTime created_at{};
-  bool deleting = false;        // a tombstone was written; gone when its node confirms
+  bool deleting = false;  // a tombstone was written; gone when its node confirms
   ContainerSpec spec;
   ContainerStatus status;
 };

@@ -17,7 +17,8 @@ struct Flavor {
 
 inline constexpr char kDefaultFlavor[] = "small";
 
-// nano 0.25 CPU/64 MiB, micro 0.5/128, small 1/256, medium 2/512, large 4/1024 (DESIGN.md, section 4).
+// nano 0.25 CPU/64 MiB, micro 0.5/128, small 1/256, medium 2/512, large 4/1024 (DESIGN.md, section
+// 4).
 std::vector<Flavor> BuiltinFlavors();
 
 json::object ToJson(const Flavor& flavor);

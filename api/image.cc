@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
-#include "absl/strings/escaping.h"
 #include "base/status.h"
+
+#include "absl/strings/escaping.h"
 
 namespace bramble::api {
 namespace {
@@ -35,8 +36,7 @@ absl::StatusOr<ImageReference> ParseImageReference(std::string_view text) {
   const size_t colon = text.find(':');
   ImageReference reference;
   reference.name = std::string(text.substr(0, colon));
-  reference.tag =
-      colon == std::string_view::npos ? "latest" : std::string(text.substr(colon + 1));
+  reference.tag = colon == std::string_view::npos ? "latest" : std::string(text.substr(colon + 1));
   if (!IsImageName(reference.name) || !IsTag(reference.tag)) {
     return absl::InvalidArgumentError(
         StrCat("image \"", absl::CHexEscape(std::string(text.substr(0, 100))),
@@ -47,10 +47,10 @@ absl::StatusOr<ImageReference> ParseImageReference(std::string_view text) {
 }
 
 absl::Status CheckDigest(std::string_view text) {
-  const bool good = text.size() == kDigestDigits &&
-                    std::all_of(text.begin(), text.end(), [](char c) {
-                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-                    });
+  const bool good =
+      text.size() == kDigestDigits && std::all_of(text.begin(), text.end(), [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+      });
   return good ? absl::OkStatus()
               : absl::InvalidArgumentError("a digest is 64 lower-case hex digits (SHA-256)");
 }
@@ -59,9 +59,9 @@ absl::Status CheckArchitecture(std::string_view text) {
   if (text == "amd64" || text == "arm64" || text == "armhf") {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      StrCat("architecture \"", absl::CHexEscape(std::string(text.substr(0, 40))),
-             "\": write amd64, arm64 or armhf"));
+  return absl::InvalidArgumentError(StrCat("architecture \"",
+                                           absl::CHexEscape(std::string(text.substr(0, 40))),
+                                           "\": write amd64, arm64 or armhf"));
 }
 
 json::object ToJson(const ImageVariant& variant) {

@@ -13,9 +13,8 @@ json::string_view Name(std::string_view text) { return {text.data(), text.size()
 }  // namespace
 
 json::object ToJson(const Condition& condition) {
-  return {{"type", condition.type},
-          {"severity", condition.severity},
-          {"message", condition.message}};
+  return {
+      {"type", condition.type}, {"severity", condition.severity}, {"message", condition.message}};
 }
 
 absl::StatusOr<Condition> ConditionFromJson(const json::value& value, std::string path) {
@@ -82,8 +81,7 @@ absl::StatusOr<Inventory> InventoryFromJson(const json::value& value, std::strin
   inventory.boot_id = text("boot_id");
   inventory.page_size_bytes = reader.OptionalInt("page_size_bytes", {.min = 0}).value_or(0);
   if (const json::value* capacity = reader.Find("capacity")) {
-    absl::StatusOr<Resources> resources =
-        ResourcesFromJson(*capacity, reader.PathOf("capacity"));
+    absl::StatusOr<Resources> resources = ResourcesFromJson(*capacity, reader.PathOf("capacity"));
     reader.Merge(resources.status());
     inventory.capacity = resources.value_or(Resources{});
   }
@@ -92,23 +90,22 @@ absl::StatusOr<Inventory> InventoryFromJson(const json::value& value, std::strin
 }
 
 json::object ToJson(const Node& node) {
-  json::object object = {
-      {"id", node.id.str()},
-      {"name", node.name.str()},
-      {"generation", node.generation},
-      {"state", Name(kNodeStateNames[static_cast<size_t>(node.state)])},
-      {"reason", node.reason},
-      {"cordoned", node.cordoned},
-      {"drain", Name(kDrainStateNames[static_cast<size_t>(node.drain)])},
-      {"pool", node.pool},
-      {"labels", ToJson(node.labels)},
-      {"address", node.address},
-      {"inventory", ToJson(node.inventory)},
-      {"conditions", ToJson(node.conditions)},
-      {"allocated", ToJson(node.allocated)},
-      {"container_count", node.container_count},
-      {"images", ToJson(node.images)},
-      {"joined_at", FormatTime(node.joined_at)}};
+  json::object object = {{"id", node.id.str()},
+                         {"name", node.name.str()},
+                         {"generation", node.generation},
+                         {"state", Name(kNodeStateNames[static_cast<size_t>(node.state)])},
+                         {"reason", node.reason},
+                         {"cordoned", node.cordoned},
+                         {"drain", Name(kDrainStateNames[static_cast<size_t>(node.drain)])},
+                         {"pool", node.pool},
+                         {"labels", ToJson(node.labels)},
+                         {"address", node.address},
+                         {"inventory", ToJson(node.inventory)},
+                         {"conditions", ToJson(node.conditions)},
+                         {"allocated", ToJson(node.allocated)},
+                         {"container_count", node.container_count},
+                         {"images", ToJson(node.images)},
+                         {"joined_at", FormatTime(node.joined_at)}};
   if (!node.code.empty()) {
     object["code"] = node.code;
   }
@@ -121,8 +118,7 @@ json::object ToJson(const Node& node) {
   return object;
 }
 
-absl::StatusOr<Node> NodeFromJson(const json::value& value, std::string path,
-                                  UnknownKeys unknown) {
+absl::StatusOr<Node> NodeFromJson(const json::value& value, std::string path, UnknownKeys unknown) {
   JsonObjectReader reader(value, std::move(path), unknown);
   Node node;
   node.id = reader.Parsed<NodeId>("id");

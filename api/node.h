@@ -27,7 +27,7 @@ struct Condition {
 
 // What a node says of itself when it connects, and when it changes.
 struct Inventory {
-  std::string architecture;   // Debian's name: amd64, arm64, armhf
+  std::string architecture;            // Debian's name: amd64, arm64, armhf
   std::vector<std::string> also_runs;  // further architectures whose images run (armhf on arm64)
   std::string model;
   std::string serial;
@@ -52,16 +52,16 @@ struct Node {
   uint64_t generation = 1;
   NodeState state = NodeState::kPending;
   std::string reason;
-  std::string code;            // of a pending node: 6 digits to compare
+  std::string code;  // of a pending node: 6 digits to compare
   bool cordoned = false;
   DrainState drain = DrainState::kNone;
   std::optional<WallTime> drain_deadline;
   std::string pool = "default";
   Labels labels;
-  std::string address;         // on the cluster network, without prefix length
+  std::string address;  // on the cluster network, without prefix length
   Inventory inventory;
   std::vector<Condition> conditions;
-  Resources allocated;         // the sum of what its containers may use
+  Resources allocated;  // the sum of what its containers may use
   int64_t container_count = 0;
   std::vector<std::string> images;  // digests it holds
   WallTime joined_at{};

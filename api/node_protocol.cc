@@ -186,12 +186,9 @@ void Read(JsonObjectReader& r, Welcome& m) {
 }
 
 json::object Body(const HeartbeatReply& m) {
-  return {{"type", "heartbeat_reply"},
-          {"sequence", m.sequence},
-          {"sent_boot_ns", m.sent_boot_ns},
-          {"lease_ms", m.lease_ms},
-          {"heartbeat_ms", m.heartbeat_ms},
-          {"signed_time_ms", m.signed_time_ms}};
+  return {{"type", "heartbeat_reply"},      {"sequence", m.sequence},
+          {"sent_boot_ns", m.sent_boot_ns}, {"lease_ms", m.lease_ms},
+          {"heartbeat_ms", m.heartbeat_ms}, {"signed_time_ms", m.signed_time_ms}};
 }
 void Read(JsonObjectReader& r, HeartbeatReply& m) {
   m.sequence = CountField<uint64_t>(r, "sequence");
@@ -218,8 +215,7 @@ void Read(JsonObjectReader& r, Desired& m) {
   m.base = VersionField(r, "base");
   m.full = r.Bool("full");
   for (const json::value* value : r.List("containers", kMaxContainersPerNode)) {
-    absl::StatusOr<NodeContainer> container =
-        NodeContainerFromJson(*value, r.PathOf("containers"));
+    absl::StatusOr<NodeContainer> container = NodeContainerFromJson(*value, r.PathOf("containers"));
     r.Merge(container.status());
     m.containers.push_back(std::move(container).value_or(NodeContainer{}));
   }

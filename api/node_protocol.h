@@ -34,11 +34,11 @@ struct NodeContainer {
   ContainerName name;
   ProjectName project;
   uint64_t generation = 1;
-  ContainerSpec spec;          // limits filled in
+  ContainerSpec spec;  // limits filled in
   std::string image_digest;
   Bytes image_size;
   std::string architecture;
-  std::string address;         // "172.16.0.64/24"; empty: no network
+  std::string address;  // "172.16.0.64/24"; empty: no network
   std::string mac;
   std::string gateway;
   std::vector<std::string> dns;
@@ -52,7 +52,7 @@ struct ObservedContainer {
   ContainerId id;
   ContainerName name;
   ProjectName project;
-  uint64_t generation = 0;     // of the desired state it was brought to
+  uint64_t generation = 0;  // of the desired state it was brought to
   uint64_t restart_count = 0;
   uint64_t rebuild_count = 0;
   ContainerState state = ContainerState::kStopped;
@@ -71,16 +71,16 @@ struct ObservedContainer {
 
 struct Hello {
   int protocol = kNodeProtocolVersion;
-  Version version;             // the highest it ever accepted
-  std::string session_value;   // rolling; empty on the first session
+  Version version;            // the highest it ever accepted
+  std::string session_value;  // rolling; empty on the first session
   std::string previous_session_value;
   Inventory inventory;
   std::vector<Condition> conditions;
   std::string hostname;
-  std::string address;         // in use on the cluster network; empty: none
-  Labels labels;               // asked for in node.toml or bramble.toml
+  std::string address;  // in use on the cluster network; empty: none
+  Labels labels;        // asked for in node.toml or bramble.toml
   std::vector<std::string> images;
-  int64_t wall_time_ms = 0;    // its clock, to measure the skew
+  int64_t wall_time_ms = 0;  // its clock, to measure the skew
 };
 
 // Also asks for a new lease: the node counts it from `sent_boot_ns`, its own CLOCK_BOOTTIME.
@@ -92,17 +92,17 @@ struct Heartbeat {
 };
 
 struct Report {
-  bool full = false;           // all containers, or only those that changed
-  Version version;             // applied so far
+  bool full = false;  // all containers, or only those that changed
+  Version version;    // applied so far
   std::vector<ObservedContainer> containers;
-  std::vector<ContainerId> removed;    // tombstones carried out
-  std::vector<std::string> images;     // only when `full` or changed
+  std::vector<ContainerId> removed;  // tombstones carried out
+  std::vector<std::string> images;   // only when `full` or changed
   bool images_changed = false;
 };
 
 struct CommandResult {
   std::string command_id;
-  std::string error_code;      // empty: done
+  std::string error_code;  // empty: done
   std::string error;
   json::value result;
 };
@@ -116,7 +116,7 @@ struct Welcome {
   uint64_t epoch = 0;
   ClusterId cluster_id;
   NodeName name;
-  std::string session_value;   // to present next time
+  std::string session_value;  // to present next time
   int64_t heartbeat_ms = 10000;
   int64_t lease_ms = 120000;
   int64_t stop_ms = 30000;     // after the lease ran out, until the kill
@@ -125,9 +125,9 @@ struct Welcome {
 };
 
 struct HeartbeatReply {
-  uint64_t sequence = 0;       // of the heartbeat that it answers
-  int64_t sent_boot_ns = 0;    // echoed: the lease runs from here
-  int64_t lease_ms = 0;        // 0: no lease is given
+  uint64_t sequence = 0;     // of the heartbeat that it answers
+  int64_t sent_boot_ns = 0;  // echoed: the lease runs from here
+  int64_t lease_ms = 0;      // 0: no lease is given
   int64_t heartbeat_ms = 10000;
   int64_t signed_time_ms = 0;
 };
@@ -156,15 +156,15 @@ struct OpenStream {
   std::string user;
   std::string working_directory;
   bool tty = false;
-  bool interactive = false;    // stdin is used
+  bool interactive = false;  // stdin is used
   int64_t rows = 0;
   int64_t columns = 0;
   // logs
-  int64_t tail_lines = 0;      // 0: all that is kept
+  int64_t tail_lines = 0;  // 0: all that is kept
   bool follow = false;
   // push, pull
   std::string path;
-  int64_t mode = 0;            // of a pushed file; 0: 0644
+  int64_t mode = 0;  // of a pushed file; 0: 0644
   int64_t uid = 0;
   int64_t gid = 0;
   int64_t size_bytes = 0;
@@ -173,7 +173,7 @@ struct OpenStream {
 // Carried out once per `command_id` (kept 24 h), not after `not_after_ms` of signed time.
 struct Command {
   std::string command_id;
-  std::string verb;            // "reboot", "poweroff", "identify", "stats"
+  std::string verb;  // "reboot", "poweroff", "identify", "stats"
   json::value arguments;
   int64_t not_after_ms = 0;
 };
@@ -184,8 +184,7 @@ struct Held {
 };
 
 using NodeMessage = std::variant<Hello, Heartbeat, Report, CommandResult, Resync>;
-using ControllerMessage =
-    std::variant<Welcome, HeartbeatReply, Desired, OpenStream, Command, Held>;
+using ControllerMessage = std::variant<Welcome, HeartbeatReply, Desired, OpenStream, Command, Held>;
 
 std::string Encode(const NodeMessage& message);
 std::string Encode(const ControllerMessage& message);
@@ -207,16 +206,16 @@ absl::StatusOr<ObservedContainer> ObservedContainerFromJson(const json::value& v
 // Without a token both are empty, and the node shows as pending with a code.
 inline constexpr char kJoinExporterLabel[] = "EXPORTER-bramble-join-v1";
 struct JoinRequest {
-  std::string csr_pem;         // signed with the node's key: the proof that it holds it
+  std::string csr_pem;  // signed with the node's key: the proof that it holds it
   TokenId token_id;
-  std::string proof;           // base64url
-  std::string hostname;        // proposes a name
+  std::string proof;     // base64url
+  std::string hostname;  // proposes a name
   Inventory inventory;
-  std::string address;         // in use on the cluster network; empty: assign one
+  std::string address;  // in use on the cluster network; empty: assign one
   Labels labels;
 };
 struct JoinReply {
-  bool pending = false;        // ask again: a person has to approve the code
+  bool pending = false;  // ask again: a person has to approve the code
   std::string code;
   int64_t retry_ms = 0;
   NodeId node_id;
@@ -224,7 +223,7 @@ struct JoinReply {
   ClusterId cluster_id;
   std::string certificate_pem;
   std::string ca_pem;
-  std::string address;         // "172.16.0.11/24"
+  std::string address;  // "172.16.0.11/24"
   int64_t signed_time_ms = 0;
 };
 

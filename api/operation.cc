@@ -14,8 +14,7 @@ ObjectReference ObjectField(JsonObjectReader& reader) {
     reader.Fail("object", "missing");
     return {};
   }
-  absl::StatusOr<ObjectReference> object =
-      ObjectReferenceFromJson(*value, reader.PathOf("object"));
+  absl::StatusOr<ObjectReference> object = ObjectReferenceFromJson(*value, reader.PathOf("object"));
   reader.Merge(object.status());
   return std::move(object).value_or(ObjectReference{});
 }
@@ -28,10 +27,8 @@ json::value ValueField(JsonObjectReader& reader, std::string_view key) {
 }  // namespace
 
 json::object ToJson(const ObjectReference& object) {
-  return {{"kind", object.kind},
-          {"id", object.id},
-          {"name", object.name},
-          {"project", object.project}};
+  return {
+      {"kind", object.kind}, {"id", object.id}, {"name", object.name}, {"project", object.project}};
 }
 
 absl::StatusOr<ObjectReference> ObjectReferenceFromJson(const json::value& value,
@@ -91,12 +88,9 @@ absl::StatusOr<Operation> OperationFromJson(const json::value& value, std::strin
 }
 
 json::object ToJson(const Event& event) {
-  json::object object = {{"revision", event.revision},
-                         {"time", FormatTime(event.time)},
-                         {"type", event.type},
-                         {"object", ToJson(event.object)},
-                         {"actor", event.actor},
-                         {"message", event.message}};
+  json::object object = {{"revision", event.revision}, {"time", FormatTime(event.time)},
+                         {"type", event.type},         {"object", ToJson(event.object)},
+                         {"actor", event.actor},       {"message", event.message}};
   if (!event.data.is_null()) {
     object["data"] = event.data;
   }

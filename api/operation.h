@@ -22,14 +22,14 @@ inline constexpr std::string_view kOperationStateNames[] = {"pending", "running"
 // Something that takes time: GET /v1/operations/{id}.
 struct Operation {
   OperationId id;
-  std::string kind;       // "container.create", "node.drain" …
+  std::string kind;  // "container.create", "node.drain" …
   ObjectReference object;
   OperationState state = OperationState::kPending;
   int64_t percent = 0;
-  std::string message;    // what it does or waits for now
-  std::string error_code; // of a failed one: Problem's code
-  std::string error;      // and its detail
-  json::value result;     // of a succeeded one
+  std::string message;     // what it does or waits for now
+  std::string error_code;  // of a failed one: Problem's code
+  std::string error;       // and its detail
+  json::value result;      // of a succeeded one
   std::string created_by;
   WallTime created_at{};
   WallTime updated_at{};
@@ -41,9 +41,9 @@ struct Operation {
 struct Event {
   uint64_t revision = 0;
   WallTime time{};
-  std::string type;       // "container.created", "node.unreachable" …
+  std::string type;  // "container.created", "node.unreachable" …
   ObjectReference object;
-  std::string actor;      // who caused it: "user:admin", "node:pi-1", "controller"
+  std::string actor;  // who caused it: "user:admin", "node:pi-1", "controller"
   std::string message;
   json::value data;
 };

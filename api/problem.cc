@@ -3,8 +3,9 @@
 
 #include <array>
 
-#include "absl/strings/cord.h"
 #include "base/status.h"
+
+#include "absl/strings/cord.h"
 
 namespace bramble::api {
 namespace {
@@ -49,7 +50,9 @@ const Row& RowOf(absl::StatusCode code) {
 
 }  // namespace
 
-int HttpStatusOf(absl::StatusCode code) { return code == absl::StatusCode::kOk ? 200 : RowOf(code).http; }
+int HttpStatusOf(absl::StatusCode code) {
+  return code == absl::StatusCode::kOk ? 200 : RowOf(code).http;
+}
 
 Problem ProblemOf(const absl::Status& status) {
   const Row& row = RowOf(status.code());
@@ -64,13 +67,14 @@ Problem ProblemOf(const absl::Status& status) {
 }
 
 absl::Status StatusOf(const Problem& problem) {
-  absl::StatusCode code = absl::StatusCode::kUnknown;
+  // The number decides, and our code where several statuses share it.
+  const Row* best = nullptr;
   for (const Row& row : kRows) {
-    if (row.http == problem.status && (code == absl::StatusCode::kUnknown ||
-                                       row.code == problem.code)) {
-      code = row.status;
+    if (row.http == problem.status && (best == nullptr || row.code == problem.code)) {
+      best = &row;
     }
   }
+  const absl::StatusCode code = best == nullptr ? absl::StatusCode::kUnknown : best->status;
   const std::string& message = problem.detail.empty() ? problem.title : problem.detail;
   return WithCode(absl::Status(code, message), problem.code);
 }

@@ -8,7 +8,7 @@ namespace bramble::api {
 // RFC 9457, application/problem+json.  `code` is stable and for programs: the status code in
 // snake_case ("invalid_argument", "not_found" …) unless the status bears a finer one.
 struct Problem {
-  int status = 500;    // HTTP
+  int status = 500;  // HTTP
   std::string code;
   std::string title;
   std::string detail;  // names the object, the cause and the next step

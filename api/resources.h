@@ -7,9 +7,9 @@ namespace bramble::api {
 
 // CPU and memory, asked for or offered.
 struct Resources {
-  MilliCpu cpu;    // 1000 = one core
+  MilliCpu cpu;  // 1000 = one core
   Bytes memory;
-  Bytes disk;      // 0: no limit asked for
+  Bytes disk;        // 0: no limit asked for
   int64_t pids = 0;  // 0: the node's default
 
   friend bool operator==(const Resources&, const Resources&) = default;

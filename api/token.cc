@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/token.h"
 
-#include "absl/strings/escaping.h"
 #include "base/status.h"
+
+#include "absl/strings/escaping.h"
 
 namespace bramble::api {
 namespace {

@@ -22,8 +22,8 @@ struct Token {
 struct JoinToken {
   std::string controller_key_sha256;  // 32 raw bytes: of the controller's public key (SPKI, DER)
   TokenId id;
-  std::string secret;                 // 16 raw bytes
-  std::vector<std::string> addresses; // "172.16.0.1:8444"
+  std::string secret;                  // 16 raw bytes
+  std::vector<std::string> addresses;  // "172.16.0.1:8444"
 };
 
 inline constexpr size_t kJoinSecretBytes = 16;

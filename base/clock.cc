@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "base/strings.h"
+
 #include "absl/time/time.h"
 
 namespace bramble {
@@ -32,8 +33,7 @@ std::string FormatTime(WallTime time) {
 absl::StatusOr<WallTime> ParseTime(std::string_view text) {
   absl::Time time;
   std::string error;
-  if (!absl::ParseTime(absl::RFC3339_full, ToAbsl(text), &time,
-                       &error)) {
+  if (!absl::ParseTime(absl::RFC3339_full, ToAbsl(text), &time, &error)) {
     return absl::InvalidArgumentError(
         StrCat("not an RFC 3339 time such as 2026-11-21T09:30:00Z: ", error));
   }

@@ -9,7 +9,8 @@
 
 namespace bramble {
 
-// Time since boot, suspended time included (CLOCK_BOOTTIME): for every duration, deadline and lease.
+// Time since boot, suspended time included (CLOCK_BOOTTIME): for every duration, deadline and
+// lease.
 struct BootClock {
   using duration = std::chrono::nanoseconds;
   using rep = duration::rep;

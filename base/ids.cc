@@ -4,8 +4,9 @@
 #include <array>
 #include <cstdint>
 
-#include "absl/strings/escaping.h"
 #include "base/status.h"
+
+#include "absl/strings/escaping.h"
 
 namespace bramble {
 namespace {
@@ -19,8 +20,7 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 absl::Status Refuse(std::string_view what, std::string_view text, std::string_view rule) {
   // Escaped, because the text may hold control characters that a terminal would obey.
   return absl::InvalidArgumentError(
-      StrCat(what, " \"", absl::CHexEscape(std::string(text.substr(0, 100))),
-                   "\": ", rule));
+      StrCat(what, " \"", absl::CHexEscape(std::string(text.substr(0, 100))), "\": ", rule));
 }
 
 }  // namespace

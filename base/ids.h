@@ -11,8 +11,9 @@
 #include <string_view>
 #include <utility>
 
-#include "absl/status/statusor.h"
 #include "base/random.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 
@@ -56,10 +57,10 @@ class StringId {
   std::string text_;
 };
 
-#define BRAMBLE_DEFINE_ID(Type, what, check)                                            \
-  struct Type##Tag {                                                                    \
-    static absl::Status Check(std::string_view text) { return check(what, text); }      \
-  };                                                                                    \
+#define BRAMBLE_DEFINE_ID(Type, what, check)                                       \
+  struct Type##Tag {                                                               \
+    static absl::Status Check(std::string_view text) { return check(what, text); } \
+  };                                                                               \
   using Type = StringId<Type##Tag>
 
 BRAMBLE_DEFINE_ID(ClusterId, "cluster id", CheckId);

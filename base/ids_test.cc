@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/ids.h"
 
-#include <set>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 namespace bramble {
 namespace {
@@ -12,7 +12,8 @@ namespace {
 TEST(IdsTest, ANameIsADnsLabelAndNothingElse) {
   EXPECT_TRUE(ContainerName::Parse("web-1").ok());
   EXPECT_TRUE(ContainerName::Parse("a").ok());
-  for (const char* text : {"", "..", "a/b", "Web", "1web", "web-", "-web", "we b", "web\n", "w\xc3\xa9"}) {
+  for (const char* text :
+       {"", "..", "a/b", "Web", "1web", "web-", "-web", "we b", "web\n", "w\xc3\xa9"}) {
     EXPECT_FALSE(ContainerName::Parse(text).ok()) << text;
   }
   EXPECT_TRUE(ContainerName::Parse(std::string(63, 'a')).ok());

@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
-#include "absl/strings/escaping.h"
 #include "base/status.h"
+
+#include "absl/strings/escaping.h"
 
 namespace bramble {
 namespace {
@@ -16,9 +17,8 @@ std::string Shown(std::string_view text) {
 }
 
 bool HasControl(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-  });
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 // Boost.JSON keeps the last of two equal keys; a person who wrote a key twice should hear of it, so
@@ -70,8 +70,7 @@ absl::StatusOr<json::value> ParseJson(std::string_view text, size_t max_bytes) {
   boost::system::error_code error;
   json::value value = json::parse(json::string_view(text.data(), text.size()), error, {}, options);
   if (error == json::error::too_deep) {
-    return absl::InvalidArgumentError(
-        StrCat("JSON nested deeper than ", kMaxJsonDepth, " levels"));
+    return absl::InvalidArgumentError(StrCat("JSON nested deeper than ", kMaxJsonDepth, " levels"));
   }
   if (error) {
     return absl::InvalidArgumentError(StrCat("not valid JSON: ", error.message()));
@@ -161,9 +160,8 @@ std::optional<int64_t> JsonObjectReader::OptionalInt(std::string_view key, IntRa
     return std::nullopt;
   }
   if (number < range.min || number > range.max) {
-    Fail(key, range.max == INT64_MAX
-                  ? StrCat("must be at least ", range.min)
-                  : StrCat("must be from ", range.min, " to ", range.max));
+    Fail(key, range.max == INT64_MAX ? StrCat("must be at least ", range.min)
+                                     : StrCat("must be from ", range.min, " to ", range.max));
     return std::nullopt;
   }
   return number;
@@ -243,8 +241,7 @@ std::map<std::string, std::string> JsonObjectReader::StringMap(std::string_view 
   } else {
     for (const auto& member : *object) {
       const std::string name(member.key().data(), member.key().size());
-      entries[name] =
-          StringOf(member.value(), StrCat(PathOf(key), ".", Shown(name)), limits);
+      entries[name] = StringOf(member.value(), StrCat(PathOf(key), ".", Shown(name)), limits);
     }
   }
   return entries;
@@ -260,17 +257,14 @@ void JsonObjectReader::Merge(const absl::Status& status) {
   }
 }
 
-std::string JsonObjectReader::PathOf(std::string_view key) const {
-  return StrCat(path_, ".", key);
-}
+std::string JsonObjectReader::PathOf(std::string_view key) const { return StrCat(path_, ".", key); }
 
 absl::Status JsonObjectReader::Finish() {
   if (unknown_ == UnknownKeys::kRefuse && ok()) {
     for (const auto& member : *object_) {
       const std::string_view key(member.key().data(), member.key().size());
       if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) {
-        return absl::InvalidArgumentError(
-            StrCat(path_, ": unknown field \"", Shown(key), "\""));
+        return absl::InvalidArgumentError(StrCat(path_, ": unknown field \"", Shown(key), "\""));
       }
     }
   }

@@ -14,9 +14,10 @@
 
 #include <boost/json.hpp>
 
-#include "absl/status/statusor.h"
 #include "base/strings.h"
 #include "base/units.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 
@@ -34,7 +35,7 @@ absl::StatusOr<json::value> ParseJson(std::string_view text, size_t max_bytes = 
 enum class UnknownKeys { kRefuse, kIgnore };
 
 struct StringLimits {
-  size_t max = 4096;         // bytes
+  size_t max = 4096;  // bytes
   bool allow_empty = true;
   bool allow_control = false;  // newline, tab and other control characters
 };

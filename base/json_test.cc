@@ -9,7 +9,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-
 TEST(ParseJsonTest, RefusesWhatIsTooDeepTooLongNotUtf8OrHasAKeyTwice) {
   EXPECT_TRUE(ParseJson(R"({"a":[1,{"b":"c:\":"}]})").ok());
   EXPECT_THAT(MessageOf(ParseJson(std::string(40, '[') + std::string(40, ']')).status()),

@@ -48,16 +48,13 @@ absl::Status Annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) {
     return status;
   }
-  return absl::Status(status.code(),
-                      StrCat(context, ": ",
-                                   status.message()));
+  return absl::Status(status.code(), StrCat(context, ": ", status.message()));
 }
 
 absl::Status ErrnoStatus(int errno_value, std::string_view context) {
   char buffer[256];
   return absl::Status(CodeOf(errno_value),
-                      StrCat(context, ": ",
-                                   ::strerror_r(errno_value, buffer, sizeof(buffer))));
+                      StrCat(context, ": ", ::strerror_r(errno_value, buffer, sizeof(buffer))));
 }
 
 }  // namespace bramble

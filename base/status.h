@@ -13,9 +13,10 @@
 #include <string_view>
 #include <utility>
 
+#include "base/strings.h"
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/strings.h"
 
 #define BRAMBLE_STATUS_CONCAT_INNER(a, b) a##b
 #define BRAMBLE_STATUS_CONCAT(a, b) BRAMBLE_STATUS_CONCAT_INNER(a, b)
@@ -35,9 +36,10 @@
     return_keyword std::move(temp).status();                          \
   }                                                                   \
   lhs = *std::move(temp)
-#define BRAMBLE_ASSIGN_OR_RETURN(lhs, ...) \
-  BRAMBLE_ASSIGN_OR_RETURN_WITH(return, BRAMBLE_STATUS_CONCAT(bramble_or_, __LINE__), lhs, __VA_ARGS__)
-#define BRAMBLE_CO_ASSIGN_OR_RETURN(lhs, ...)                                                       \
+#define BRAMBLE_ASSIGN_OR_RETURN(lhs, ...)                                                 \
+  BRAMBLE_ASSIGN_OR_RETURN_WITH(return, BRAMBLE_STATUS_CONCAT(bramble_or_, __LINE__), lhs, \
+                                      __VA_ARGS__)
+#define BRAMBLE_CO_ASSIGN_OR_RETURN(lhs, ...)                                                 \
   BRAMBLE_ASSIGN_OR_RETURN_WITH(co_return, BRAMBLE_STATUS_CONCAT(bramble_or_, __LINE__), lhs, \
                                 __VA_ARGS__)
 

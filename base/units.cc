@@ -5,11 +5,12 @@
 #include <cmath>
 #include <utility>
 
+#include "base/status.h"
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
-#include "base/status.h"
 
 namespace bramble {
 namespace {
@@ -33,9 +34,19 @@ absl::StatusOr<double> ParseNonNegative(std::string_view text, std::string_view 
 absl::StatusOr<Bytes> ParseBytes(std::string_view text) {
   constexpr const char* kForm = "not a size; write 64MiB, 2GiB or a number of bytes";
   static constexpr std::array<std::pair<std::string_view, double>, 13> kSuffixes = {{
-      {"TiB", 1024.0 * kGiB}, {"GiB", kGiB}, {"MiB", kMiB}, {"KiB", kKiB},
-      {"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3},
-      {"T", 1024.0 * kGiB}, {"G", kGiB}, {"M", kMiB}, {"K", kKiB}, {"B", 1},
+      {"TiB", 1024.0 * kGiB},
+      {"GiB", kGiB},
+      {"MiB", kMiB},
+      {"KiB", kKiB},
+      {"TB", 1e12},
+      {"GB", 1e9},
+      {"MB", 1e6},
+      {"kB", 1e3},
+      {"T", 1024.0 * kGiB},
+      {"G", kGiB},
+      {"M", kMiB},
+      {"K", kKiB},
+      {"B", 1},
   }};
   std::string_view number = text;
   double factor = 1;

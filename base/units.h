@@ -24,7 +24,7 @@ struct Amount {
 };
 
 using Bytes = Amount<struct BytesTag>;
-using MilliCpu = Amount<struct MilliCpuTag>;      // 1000 = one core
+using MilliCpu = Amount<struct MilliCpuTag>;  // 1000 = one core
 using MilliCelsius = Amount<struct MilliCelsiusTag>;
 
 inline constexpr int64_t kKiB = 1024;

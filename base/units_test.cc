@@ -15,7 +15,8 @@ TEST(UnitsTest, ReadsSizesAsPeopleWriteThem) {
 }
 
 TEST(UnitsTest, RefusesWhatIsNoSizeToTheLastCharacter) {
-  for (const char* text : {"", "MiB", "-1", "1e9", "1 GiB", "64MiBx", "nan", "1.2.3", "99999999TiB"}) {
+  for (const char* text :
+       {"", "MiB", "-1", "1e9", "1 GiB", "64MiBx", "nan", "1.2.3", "99999999TiB"}) {
     EXPECT_FALSE(ParseBytes(text).ok()) << text;
   }
 }
