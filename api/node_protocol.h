@@ -201,8 +201,10 @@ absl::StatusOr<ObservedContainer> ObservedContainerFromJson(const json::value& v
 
 // ---- POST /v1/join and POST /v1/renew, over TLS with no client certificate (or an expired one)
 
-// `proof` = HMAC-SHA256(key: token secret, data: TLS exporter value || SHA-256 of the node's SPKI),
-// where the exporter has label "EXPORTER-bramble-join-v1", no context, 32 bytes (RFC 8446, 7.5).
+// `proof` = HMAC-SHA256(key: SHA-256 of the token's secret, data: TLS exporter value || SHA-256 of
+// the node's SPKI, both raw): the controller keeps only that hash of the secret.  The exporter has
+// label "EXPORTER-bramble-join-v1", no context, 32 bytes (RFC 8446, 7.5).  The body of /v1/renew is
+// a JoinRequest too, of which `csr_pem` counts; the proof is the certificate presented to TLS.
 // Without a token both are empty, and the node shows as pending with a code.
 inline constexpr char kJoinExporterLabel[] = "EXPORTER-bramble-join-v1";
 struct JoinRequest {

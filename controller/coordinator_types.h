@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What all subjects of the coordinator take and give.
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "controller/model/principal.h"
+#include "controller/model/records.h"
+
+namespace bramble::controller {
+
+// An object or a page of a list, rendered: the body of the answer, shared and never changed.
+struct Rendered {
+  SharedText body;
+  uint64_t generation = 0;  // of one object: its ETag; of a list: 0
+};
+
+// `filter` keys depend on the list; an unknown one is kInvalidArgument.  A page is
+// {"items": […], "next_cursor": "…" (absent on the last), "revision": N}.
+struct ListQuery {
+  std::map<std::string, std::string> filter;  // "state", "node", "label" ("a=b"), "project" …
+  size_t limit = 0;                           // 0: kMaxPage
+  std::string cursor;
+};
+inline constexpr size_t kMaxPage = 1000;
+
+struct WriteOptions {
+  std::optional<uint64_t> if_match;
+  std::string idempotency_key;      // at most kMaxIdempotencyKey bytes
+  std::string request_fingerprint;  // method, path and body, hashed: what the key stands for
+};
+inline constexpr size_t kMaxIdempotencyKey = 128;
+inline constexpr std::chrono::hours kIdempotencyKept{24};
+
+// What a durable write answers.
+struct Written {
+  SharedText object;        // the object as it is now; null when it is gone
+  uint64_t generation = 0;  // its ETag
+  SharedText operation;     // what goes on still (answer 202 with it); null when nothing does
+  OperationId operation_id;
+};
+using WriteDone = std::function<void(absl::StatusOr<Written>)>;
+
+}  // namespace bramble::controller

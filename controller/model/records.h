@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the controller knows of each object beyond what the API shows.  A record is what the store
+// keeps: one row each.
+
+#include <memory>
+
+#include "api/cluster.h"
+#include "api/container.h"
+#include "api/flavor.h"
+#include "api/image.h"
+#include "api/node.h"
+#include "api/node_protocol.h"
+#include "api/operation.h"
+#include "api/token.h"
+
+namespace bramble::controller {
+
+// JSON text made once and shared by all who are given it.
+using SharedText = std::shared_ptr<const std::string>;
+
+struct ContainerRecord {
+  api::Container api;
+  Bytes image_size;
+  OperationId operation;        // the unfinished one, if any
+  bool address_held = false;    // its address belongs to it in the pool
+  WallTime changed_at{};
+};
+
+struct NodeRecord {
+  api::Node api;
+  std::string key_sha256;       // hex, of the SPKI of the key that it proved to hold
+  std::string approved_by;      // empty: joined by a token
+  TokenId token;
+  std::string session_value;    // rolling: what it has to present next time
+  std::string previous_session_value;
+  uint64_t desired_generation = 0;  // of its whole desired state, within the epoch
+  bool drain_movable_only = false;
+  OperationId drain_operation;
+  std::string confirmed_address;    // by join or by a person; empty: none
+};
+
+struct ImageRecord {
+  api::Image api;
+};
+
+struct FlavorRecord {
+  api::Flavor api;
+};
+
+// A join token.  Its secret is not kept.
+struct TokenRecord {
+  api::Token api;
+  std::string secret_sha256;    // raw: the key of the proof's HMAC (api/node_protocol.h)
+};
+
+struct OperationRecord {
+  api::Operation api;
+  std::string project;
+  WallTime deadline{};
+  uint64_t wanted_generation = 0;  // done when its object reports this
+};
+
+struct UserRecord {
+  UserId id;
+  std::string name;
+  std::string role;             // one of kRoleNames
+};
+
+// A bearer token for the API: 256 bits, of which the SHA-256 is kept.
+struct CredentialRecord {
+  std::string id;
+  UserId user;
+  std::string secret_sha256;    // hex
+  std::string label;
+  WallTime created_at{};
+  std::optional<WallTime> expires_at;
+};
+
+// What was answered to a write with an Idempotency-Key, kept for a day.
+struct IdempotencyRecord {
+  std::string key;              // "user:admin/KEY"
+  std::string fingerprint;      // of the request
+  std::string body;
+  std::string operation_body;
+  uint64_t generation = 0;
+  WallTime created_at{};
+};
+
+struct ClusterRecord {
+  ClusterId id;
+  std::string name = "bramble";
+  uint64_t epoch = 1;
+  std::string prefix = "172.16.0.0/24";
+  bool initialised = false;
+  bool adopting = false;
+  int64_t highest_signed_time_ms = 0;
+};
+
+}  // namespace bramble::controller

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the coordinator needs from outside, as interfaces: the connections to nodes, and who already
+// uses an address.  All are called, and call back, on the loop.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "api/node_protocol.h"
+#include "controller/model/records.h"
+
+namespace bramble::controller {
+
+// One connection of a node; never reused, so that a late event of an old one is recognised.
+using LinkId = uint64_t;
+
+// The WebSockets on 8444.
+class NodeLinks {
+ public:
+  virtual ~NodeLinks() = default;
+  // Queues one text message.  A link that is gone or too slow is closed by the implementation,
+  // which then reports OnNodeDisconnected; never from within this call.
+  virtual void Send(LinkId link, SharedText message) = 0;
+  // Ends the connection after what is queued was sent; reports no OnNodeDisconnected.
+  virtual void Close(LinkId link, std::string reason) = 0;
+};
+
+// Asks the segment by ARP (RFC 5227) whether somebody uses an address.
+class AddressProber {
+ public:
+  virtual ~AddressProber() = default;
+  using Done = std::function<void(bool in_use)>;
+  // Calls `done` within a second, on the loop, never from within this call.  An address that cannot
+  // be probed (no interface on the prefix) counts as free.
+  virtual void Probe(std::string address, Done done) = 0;
+};
+
+// Makes what X.509 needs.  Implemented by controller/auth over the cluster's CA.
+class CertificateIssuer {
+ public:
+  virtual ~CertificateIssuer() = default;
+  struct Issued {
+    std::string certificate_pem;
+    std::string key_sha256;       // hex, of the SPKI in the request
+  };
+  // The SPKI of a certificate signing request whose own signature is right.
+  virtual absl::StatusOr<std::string> KeyOf(const std::string& csr_pem) = 0;  // SHA-256, hex
+  virtual absl::StatusOr<Issued> IssueNode(const std::string& csr_pem, const ClusterId& cluster,
+                                           const NodeId& node) = 0;
+  virtual std::string CaPem() const = 0;
+  // SHA-256 of the SPKI of the key that the listener on 8444 proves, 32 raw bytes: for join tokens.
+  virtual std::string ServerKeySha256() const = 0;
+};
+
+}  // namespace bramble::controller
