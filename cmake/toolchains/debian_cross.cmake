@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the toolchain files share.  They set BRAMBLE_DEBIAN_ARCH (arm64) and BRAMBLE_GNU_TRIPLE (aarch64-linux-gnu) and
+# CMAKE_SYSTEM_PROCESSOR, and BRAMBLE_QEMU, the emulator that runs the unit tests.
+
+set(CMAKE_SYSTEM_NAME Linux)
+
+# GCC is this machine's; the libraries are unpacked Debian packages.
+execute_process(
+  COMMAND "${CMAKE_CURRENT_LIST_DIR}/../../tools/dev/sysroot" --path "${BRAMBLE_DEBIAN_ARCH}"
+  OUTPUT_VARIABLE BRAMBLE_SYSROOT OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+if(NOT IS_DIRECTORY "${BRAMBLE_SYSROOT}")
+  message(FATAL_ERROR
+    "There is no sysroot for ${BRAMBLE_DEBIAN_ARCH}: run tools/setup --cross, then tools/dev/sysroot ${BRAMBLE_DEBIAN_ARCH}")
+endif()
+
+set(CMAKE_C_COMPILER "${BRAMBLE_GNU_TRIPLE}-gcc")
+set(CMAKE_CXX_COMPILER "${BRAMBLE_GNU_TRIPLE}-g++")
+set(CMAKE_SYSROOT "${BRAMBLE_SYSROOT}")
+set(CMAKE_LIBRARY_ARCHITECTURE "${BRAMBLE_GNU_TRIPLE}")
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+
+set(ENV{PKG_CONFIG_DIR} "")
+set(ENV{PKG_CONFIG_SYSROOT_DIR} "${BRAMBLE_SYSROOT}")
+set(ENV{PKG_CONFIG_LIBDIR}
+  "${BRAMBLE_SYSROOT}/usr/lib/${BRAMBLE_GNU_TRIPLE}/pkgconfig:${BRAMBLE_SYSROOT}/usr/lib/pkgconfig:${BRAMBLE_SYSROOT}/usr/share/pkgconfig")
+
+set(CMAKE_CROSSCOMPILING_EMULATOR "${BRAMBLE_QEMU};-L;${BRAMBLE_SYSROOT}")
