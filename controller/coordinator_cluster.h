@@ -7,8 +7,7 @@ namespace bramble::controller {
 
 struct ClusterInit {
   std::string setup_code;
-  std::string user = "admin";
-  std::string label;         // of the credential: the machine's name
+  std::string name;          // for the cluster; empty: as configured
 };
 
 // The cluster as a whole, and who may use it.
@@ -20,7 +19,7 @@ class ClusterService {
 
   // The one-time set-up code; empty once the cluster was initialised or the code ran out.
   virtual std::string SetupCode() const = 0;
-  // Spends the set-up code.  Written.object: {"user", "token": "brmu1.…", "cluster": {…}}.
+  // Spends the set-up code.  Written.object: {"user": "admin", "token": "brmu1.…"}.
   // kPermissionDenied: wrong, run out (30 min) or tried too often; kFailedPrecondition: was done.
   virtual void Init(ClusterInit request, WriteDone done) = 0;
 
@@ -28,6 +27,8 @@ class ClusterService {
   virtual void LeaveAdoption(const Principal& who, WriteOptions options, WriteDone done) = 0;
   // Lets the mass-loss breaker go: what is lost may be placed elsewhere.
   virtual void AllowMoves(const Principal& who, WriteOptions options, WriteDone done) = 0;
+
+  virtual absl::StatusOr<Rendered> ListUsers(const Principal& who, const ListQuery& query) = 0;
 
   // Now, never below the highest ever given out: what nodes take as time.
   virtual int64_t SignedTimeMs() = 0;

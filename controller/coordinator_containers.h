@@ -35,7 +35,7 @@ class ContainerService {
   virtual ~ContainerService() = default;
 
   virtual absl::StatusOr<Rendered> Get(const Principal& who, const ContainerKey& key) = 0;
-  // Filters: "state", "node", "label", "image", "project", "name".
+  // Filter keys: name, state, node, image, project, flavor, class, label.KEY.
   virtual absl::StatusOr<Rendered> List(const Principal& who, const ListQuery& query) = 0;
 
   // Answers with the container and an operation that succeeds when it is as desired.
@@ -50,8 +50,7 @@ class ContainerService {
   virtual void Delete(const Principal& who, const ContainerKey& key, WriteOptions options,
                       WriteDone done) = 0;
 
-  // Dry run: for every node why or why not.  Body: {"node": chosen or null, "reason", "nodes":
-  // [{"node", "fits", "reason", "score"}]}.
+  // Dry run: for every node why or why not.  The body is the Plan of api/openapi.yaml.
   virtual absl::StatusOr<Rendered> Plan(const Principal& who, const CreateContainer& request) = 0;
 
   // kFailedPrecondition: not on a node, or its node is not connected.

@@ -22,7 +22,7 @@ class ImageService {
 
   // `key`: "name", "name:tag" or an id.
   virtual absl::StatusOr<Rendered> Get(const Principal& who, const std::string& key) = 0;
-  // Filters: "name", "tag", "architecture", "label", "project".
+  // Filter keys: name, tag, architecture, project, label.KEY.
   virtual absl::StatusOr<Rendered> List(const Principal& who, const ListQuery& query) = 0;
   // Makes the image, or adds or replaces its variant of that architecture.
   virtual void Add(const Principal& who, AddVariant request, WriteOptions options,

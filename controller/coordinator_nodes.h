@@ -7,6 +7,7 @@ namespace bramble::controller {
 
 struct DrainRequest {
   std::chrono::seconds deadline{600};
+  int64_t pace = 2;           // containers moving at once
   bool leave_pinned = false;  // only movable containers leave
 };
 
@@ -16,7 +17,7 @@ class NodeService {
   virtual ~NodeService() = default;
 
   virtual absl::StatusOr<Rendered> Get(const Principal& who, const std::string& key) = 0;
-  // Filters: "state", "pool", "label", "name", "cordoned".
+  // Filter keys: name, state, pool, cordoned, drain, architecture, label.KEY.
   virtual absl::StatusOr<Rendered> List(const Principal& who, const ListQuery& query) = 0;
 
   // Lets a pending node in.  `code` is what the person compared; kFailedPrecondition when another.
@@ -34,11 +35,12 @@ class NodeService {
   // kFailedPrecondition unless `force`, which gives them up.
   virtual void Remove(const Principal& who, const std::string& key, bool force,
                       WriteOptions options, WriteDone done) = 0;
-  // A held node (a cloned card): `keep_key` false has the key's next session join anew as another
-  // node, so that the second card gets an identity of its own.
+  // A held node (a cloned card): the card that has another serial, or that lost the thread of
+  // session values, is told to make a new key and join anew; the first one comes back as it was.
   virtual void Reset(const Principal& who, const std::string& key, WriteOptions options,
                      WriteDone done) = 0;
-  // The card of `key` is gone: the pending node `by` takes over its name, id and containers.
+  // The card of `key` is gone: `by`, a node without containers, takes over its name, labels, address
+  // and containers, which start there from their images.
   virtual void Replace(const Principal& who, const std::string& key, std::string by,
                        WriteOptions options, WriteDone done) = 0;
   // "reboot", "poweroff", "identify", "stats": carried out once; answers with an operation.

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 
@@ -21,12 +20,13 @@ struct Rendered {
   uint64_t generation = 0;  // of one object: its ETag; of a list: 0
 };
 
-// `filter` keys depend on the list; an unknown one is kInvalidArgument.  A page is
-// {"items": […], "next_cursor": "…" (absent on the last), "revision": N}.
+// `filter` is what api/openapi.yaml says: "state=running,label.app!=web"; which keys there are depends
+// on the list, and an unknown one is kInvalidArgument.  A page is {"items": […], "next_cursor": "…"},
+// the latter absent on the last.
 struct ListQuery {
-  std::map<std::string, std::string> filter;  // "state", "node", "label" ("a=b"), "project" …
-  size_t limit = 0;                           // 0: kMaxPage
-  std::string cursor;
+  std::string filter;
+  size_t limit = 0;    // 0: kMaxPage
+  std::string cursor;  // of the page before
 };
 inline constexpr size_t kMaxPage = 1000;
 
@@ -35,7 +35,7 @@ struct WriteOptions {
   std::string idempotency_key;      // at most kMaxIdempotencyKey bytes
   std::string request_fingerprint;  // method, path and body, hashed: what the key stands for
 };
-inline constexpr size_t kMaxIdempotencyKey = 128;
+inline constexpr size_t kMaxIdempotencyKey = 64;
 inline constexpr std::chrono::hours kIdempotencyKept{24};
 
 // What a durable write answers.
