@@ -15,8 +15,12 @@ namespace bramble::controller {
 // The desired state of one node, with the version at which each part changed.
 class NodeDesiredState {
  public:
-  // `container` is to be on the node as it says.  Unchanged content does not count as a change.
-  void Put(api::NodeContainer container, api::Version version);
+  // `loaded` is the version that the store knows: containers put at it are not a change, and a node
+  // that has applied less is sent all.
+  explicit NodeDesiredState(api::Version loaded = {}) : version_(loaded), dropped_(loaded) {}
+
+  // `container` is to be on the node as it says.  False, and `version` is not used: it was already.
+  bool Put(api::NodeContainer container, api::Version version);
   // `container` is to be destroyed there, until the node confirms.
   void Bury(const ContainerId& container, api::Version version);
   // The container is the node's no longer, but nothing is to be destroyed (it was never there, or
@@ -30,6 +34,13 @@ class NodeDesiredState {
   // state.
   std::optional<api::Desired> Since(api::Version applied) const;
   api::Desired Full() const;
+
+  template <typename Visit>
+  void ForEach(Visit visit) const {  // every container, by id
+    for (const auto& [id, entry] : containers_) {
+      visit(entry.container);
+    }
+  }
 
   api::Version version() const { return version_; }
   bool Holds(const ContainerId& container) const { return containers_.contains(container); }
@@ -46,11 +57,13 @@ class NodeDesiredState {
   std::map<ContainerId, Entry> containers_;
   std::map<ContainerId, api::Version> tombstones_;
   api::Version version_;
-  api::Version dropped_;   // below this a delta cannot say what changed
+  api::Version dropped_;   // before this a delta cannot say what changed
 };
 
 // The epoch to open because a node has seen more than the controller knows (a rolled-back snapshot,
-// a backup restored twice); nullopt: `seen` is not ahead of `ours`.
+// a backup restored twice); nullopt: `seen` is not ahead of `ours`, or so far that the node lies and
+// would use the epochs up.
+inline constexpr uint64_t kMaxEpochsAhead = 1'000'000;
 std::optional<uint64_t> EpochAbove(api::Version ours, api::Version seen);
 
 // What a report says beside the state of what is known.

@@ -41,9 +41,9 @@ class LivenessTracker {
   // not watched is watched from now on.
   std::optional<LivenessChange> OnHeard(const NodeId& node, BootTime now);
 
-  // Every change that is due, one per node, in order of the silence and then of the id.
+  // Every change that is due, one per node, longest silence first.
   std::vector<LivenessChange> Advance(BootTime now);
-  // When Advance will next have something to say.
+  // Advance has nothing to say before this.
   std::optional<BootTime> NextChange() const;
 
   // nullopt: not watched.
@@ -54,14 +54,15 @@ class LivenessTracker {
   struct Entry {
     BootTime last_heard;
     Liveness state = Liveness::kReady;
-    BootTime due;
+    std::optional<BootTime> due;  // its place in due_, not after its next change
   };
 
   void Schedule(const NodeId& node, Entry& entry);
+  void Unschedule(const NodeId& node, Entry& entry);
 
   const Timing timing_;
   absl::flat_hash_map<NodeId, Entry> entries_;
-  std::set<std::pair<BootTime, NodeId>> due_;  // of those that are not yet unreachable
+  std::set<std::pair<BootTime, NodeId>> due_;  // hearing does not touch it: Advance looks again
 };
 
 }  // namespace bramble::controller

@@ -18,7 +18,7 @@ struct MassLossOptions {
   int64_t percent = 30;          // more than this share, and
   int64_t min_nodes = 3;         // at least so many nodes
   std::chrono::seconds window{600};
-  // Thaws once at most half of `percent` are still missing, for this long.
+  // Thaws once at most half of `percent`, or half of `min_nodes`, are still missing for this long.
   std::chrono::seconds calm{300};
 };
 
@@ -61,13 +61,16 @@ class MassLossBreaker {
   struct Pool {
     std::map<NodeId, Member> members;
     bool frozen = false;
+    bool thawed_by_hand = false;
     std::optional<BootTime> calm_since;
     int64_t missing = 0;         // at the last Advance
-    int64_t present = 0;         // of so many
+    int64_t present = 0;         // of so many that were there when the window began
   };
 
   void AdvancePool(const std::string& name, Pool& pool, BootTime now,
                    std::vector<MassLossChange>& changes);
+
+  std::string PoolText(const std::string& name, const Pool& pool) const;
 
   const MassLossOptions options_;
   std::map<std::string, Pool> pools_;

@@ -62,57 +62,67 @@ class ClusterView {
   // What the containers of `node` may use together; zero for a node that is not in the view.
   api::Resources AllocatedOn(const NodeId& node) const;
 
- private:
-  friend class PlacementQuery;
-
+  // What follows is for the scheduler's own files: rows and the numbers that stand for texts.
+  using NodeCounts = absl::flat_hash_map<int32_t, int32_t>;
   using Label = std::pair<int32_t, int32_t>;  // key and value, interned
 
   struct NodeRow {
     NodeId id;
     NodeName name;
     bool used = false;
-    api::NodeState state = api::NodeState::kPending;
     bool cordoned = false;
+    api::NodeState state = api::NodeState::kPending;
     api::DrainState drain = api::DrainState::kNone;
-    int32_t warnings = 0;
-    int32_t criticals = 0;
+    bool warning = false;                 // has a condition "warning"
+    bool critical = false;
     api::Resources capacity;
     api::Resources allocated;
-    int32_t pool = 0;
     std::vector<int32_t> architectures;   // native first
-    std::vector<Label> labels;            // sorted
+    std::vector<Label> labels;            // sorted; with pool, arch and node
     std::vector<int32_t> images;          // sorted
-    std::vector<int32_t> containers;      // rows of container_rows_
-    std::vector<api::Condition> conditions;  // warnings and worse, for Explain
+    std::vector<int32_t> containers;      // rows
+    std::vector<api::Condition> conditions;  // warnings and worse
   };
 
   struct ContainerRow {
     ContainerId id;
-    int32_t full_name = 0;                // "project/name", interned
-    int32_t node = -1;
+    std::string full_name;                // "project/name"
+    int32_t node = -1;                    // -1: this row is free
     int32_t position = 0;                 // in its node's `containers`
     api::Resources limits;
-    std::vector<Label> labels;            // sorted
-    std::vector<int32_t> avoid;           // full names, interned
+    std::vector<std::string> labels;      // "key=value", sorted
+    std::vector<std::string> avoid;       // full names, sorted
   };
 
-  int32_t AddNodeRow(const NodeId& node);
-  void Attach(int32_t container, int32_t node);
-  void Detach(int32_t container);
+  const std::vector<NodeRow>& nodes() const { return nodes_; }  // skip those not `used`
+  const ContainerRow& container(int32_t row) const { return containers_[row]; }
+  const Interner& words() const { return words_; }
+  // A row, or -1.
+  int32_t NodeNamed(std::string_view name) const;
+  int32_t NodeWithId(const NodeId& id) const;
+  int32_t ContainerNamed(const ProjectName& project, std::string_view name) const;
+  // The rows of containers that do not want to share a node with "project/name".
+  const std::vector<int32_t>* AvoidersOf(const ProjectName& project, std::string_view name) const;
+  // How many containers with that label each node has; nullptr: none anywhere.
+  const NodeCounts* CountsOf(const std::string& label) const;
+  static std::string LabelText(std::string_view key, std::string_view value);  // "key=value"
+
+ private:
+  void Attach(int32_t row, const PlacedContainer& container, int32_t node);
+  void Detach(int32_t row);
   std::vector<Label> InternLabels(const api::Labels& labels);
 
-  Interner words_;
-  Interner names_;
+  Interner words_;   // of nodes: labels, digests, architectures; what containers bring comes and goes
   std::vector<NodeRow> nodes_;
   std::vector<int32_t> free_nodes_;
   absl::flat_hash_map<NodeId, int32_t> node_index_;
   absl::flat_hash_map<std::string, int32_t> node_by_name_;
-  std::vector<ContainerRow> container_rows_;
+  std::vector<ContainerRow> containers_;
   std::vector<int32_t> free_containers_;
   absl::flat_hash_map<ContainerId, int32_t> container_index_;
-  absl::flat_hash_map<int32_t, int32_t> container_by_name_;              // full name -> row
-  absl::flat_hash_map<int32_t, std::vector<int32_t>> avoided_by_;        // full name -> rows
-  absl::flat_hash_map<Label, absl::flat_hash_map<int32_t, int32_t>> label_counts_;  // -> node -> n
+  absl::flat_hash_map<std::string, int32_t> container_by_name_;
+  absl::flat_hash_map<std::string, std::vector<int32_t>> avoiders_;  // of a full name
+  absl::flat_hash_map<std::string, NodeCounts> label_counts_;        // of "key=value"
 };
 
 }  // namespace bramble::controller
