@@ -13,7 +13,8 @@
 //  - `done` runs exactly once, when the change is durable or refused; never from within the call
 //    unless the request was refused at once.
 //  - WriteOptions.if_match: kAborted when the object's generation is another.
-//  - WriteOptions.idempotency_key: a repeat within 24 h answers what the first one did; with another
+//  - WriteOptions.idempotency_key: a repeat within 24 h answers what the first one did; with
+//  another
 //    fingerprint it is kInvalidArgument with the code "idempotency_key_reused".
 //  - What the principal may not see answers kNotFound.
 
@@ -23,38 +24,34 @@
 #include "base/random.h"
 #include "controller/coordinator_types.h"
 #include "controller/model/state.h"
+#include "controller/reconcile/mass_loss.h"
+#include "controller/reconcile/timing.h"
+#include "controller/scheduler/scheduler.h"
 #include "controller/seams.h"
 #include "controller/store/store.h"
 
 namespace bramble::controller {
 
-class ClusterService;     // controller/coordinator_cluster.h
-class ContainerService;   // controller/coordinator_containers.h
-class EventService;       // controller/coordinator_events.h
-class FlavorService;      // controller/coordinator_flavors.h
-class ImageService;       // controller/coordinator_images.h
-class NodeService;        // controller/coordinator_nodes.h
-class NodeSessions;       // controller/coordinator_sessions.h: what nodes say
-class OperationService;   // controller/coordinator_operations.h
-class TokenService;       // controller/coordinator_tokens.h
+class ClusterService;    // controller/coordinator_cluster.h
+class ContainerService;  // controller/coordinator_containers.h
+class EventService;      // controller/coordinator_events.h
+class FlavorService;     // controller/coordinator_flavors.h
+class ImageService;      // controller/coordinator_images.h
+class NodeService;       // controller/coordinator_nodes.h
+class NodeSessions;      // controller/coordinator_sessions.h: what nodes say
+class OperationService;  // controller/coordinator_operations.h
+class TokenService;      // controller/coordinator_tokens.h
 
 struct CoordinatorSettings {
   std::string cluster_name = "bramble";
   std::string prefix = "172.16.0.0/24";     // only for a new cluster; then the stored one counts
   std::vector<std::string> node_addresses;  // "172.16.0.1:8444": into join tokens
   std::string certificate_sha256;           // of the server certificate, hex
-  bool packed = false;                      // bin-pack instead of spread
-  std::chrono::milliseconds heartbeat{10'000};
-  std::chrono::milliseconds suspect_after{30'000};
-  std::chrono::milliseconds unreachable_after{60'000};
-  std::chrono::milliseconds lease{120'000};
-  std::chrono::milliseconds stop{30'000};   // what a node may take to stop after its lease
-  std::chrono::milliseconds lost_after{300'000};
+  SchedulerOptions scheduler;
+  Timing timing;  // checked by CheckTiming
+  MassLossOptions mass_loss;
   std::chrono::milliseconds operation_deadline{600'000};
   std::chrono::milliseconds setup_code_valid{30 * 60'000};
-
-  // The preset `fast`: a 15 s lease, elsewhere within 45 s.
-  void UseFastTiming();
 };
 
 struct CoordinatorParts {
@@ -76,8 +73,11 @@ class Coordinator {
   // blocks.
   absl::Status Start();
 
-  // Passes time: call about once a second, and after NextTick() at the latest.
+  // Passes time: call every 250 ms or so.
   void Tick();
+
+  // OK when writes are accepted: for /readyz.
+  absl::Status Ready() const;
 
   // Who bears this API token.  kUnauthenticated when nobody does.  Constant time per candidate.
   absl::StatusOr<Principal> Authenticate(std::string_view bearer) const;

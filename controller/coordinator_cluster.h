@@ -7,7 +7,7 @@ namespace bramble::controller {
 
 struct ClusterInit {
   std::string setup_code;
-  std::string name;          // for the cluster; empty: as configured
+  std::string name;  // for the cluster; empty: as configured
 };
 
 // The cluster as a whole, and who may use it.

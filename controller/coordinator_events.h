@@ -11,9 +11,9 @@ class EventService {
   virtual ~EventService() = default;
 
   struct Seen {
-    uint64_t revision = 0;   // several events may share one
+    uint64_t revision = 0;  // several events may share one
     std::string type;
-    SharedText body;         // api::Event as JSON
+    SharedText body;  // api::Event as JSON
   };
   // At most `limit` events after `revision`, oldest first, of objects that `who` may read.
   // kOutOfRange: older than what is kept; the caller lists anew.

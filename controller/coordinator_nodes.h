@@ -39,8 +39,8 @@ class NodeService {
   // session values, is told to make a new key and join anew; the first one comes back as it was.
   virtual void Reset(const Principal& who, const std::string& key, WriteOptions options,
                      WriteDone done) = 0;
-  // The card of `key` is gone: `by`, a node without containers, takes over its name, labels, address
-  // and containers, which start there from their images.
+  // The card of `key` is gone: `by`, a node without containers, takes over its name, labels,
+  // address and containers, which start there from their images.
   virtual void Replace(const Principal& who, const std::string& key, std::string by,
                        WriteOptions options, WriteDone done) = 0;
   // "reboot", "poweroff", "identify", "stats": carried out once; answers with an operation.

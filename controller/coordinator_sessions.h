@@ -8,9 +8,9 @@ namespace bramble::controller {
 
 // What is known of a connection that asks to join or to renew, besides its body.
 struct PeerProof {
-  std::string exporter;       // 32 bytes, label api::kJoinExporterLabel
-  std::string peer_address;   // "172.16.0.11"
-  NodeId certificate_node;    // from the SAN of the certificate presented, also of an expired one
+  std::string exporter;      // 32 bytes, label api::kJoinExporterLabel
+  std::string peer_address;  // "172.16.0.11"
+  NodeId certificate_node;   // from the SAN of the certificate presented, also of an expired one
   std::string certificate_key_sha256;  // hex, of its SPKI; empty: no certificate
 };
 

@@ -7,7 +7,7 @@ namespace bramble::controller {
 
 struct CreateToken {
   std::chrono::seconds valid{86400};  // at most kMaxTokenValid
-  int64_t max_uses = 1;              // at most kMaxTokenUses
+  int64_t max_uses = 1;               // at most kMaxTokenUses
   std::string pool = "default";
 };
 inline constexpr std::chrono::seconds kMaxTokenValid = std::chrono::hours(24 * 365);

@@ -8,9 +8,10 @@
 #include <optional>
 #include <string>
 
-#include "absl/status/statusor.h"
 #include "controller/model/principal.h"
 #include "controller/model/records.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::controller {
 
@@ -20,9 +21,9 @@ struct Rendered {
   uint64_t generation = 0;  // of one object: its ETag; of a list: 0
 };
 
-// `filter` is what api/openapi.yaml says: "state=running,label.app!=web"; which keys there are depends
-// on the list, and an unknown one is kInvalidArgument.  A page is {"items": […], "next_cursor": "…"},
-// the latter absent on the last.
+// `filter` is what api/openapi.yaml says: "state=running,label.app!=web"; which keys there are
+// depends on the list, and an unknown one is kInvalidArgument.  A page is {"items": […],
+// "next_cursor": "…"}, the latter absent on the last.
 struct ListQuery {
   std::string filter;
   size_t limit = 0;    // 0: kMaxPage

@@ -43,7 +43,7 @@ class CertificateIssuer {
   virtual ~CertificateIssuer() = default;
   struct Issued {
     std::string certificate_pem;
-    std::string key_sha256;       // hex, of the SPKI in the request
+    std::string key_sha256;  // hex, of the SPKI in the request
   };
   // The SPKI of a certificate signing request whose own signature is right.
   virtual absl::StatusOr<std::string> KeyOf(const std::string& csr_pem) = 0;  // SHA-256, hex

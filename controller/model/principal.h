@@ -13,7 +13,7 @@
 namespace bramble::controller {
 
 enum class PrincipalKind {
-  kNone,    // nobody proved anything: may only use the set-up code, or join
+  kNone,  // nobody proved anything: may only use the set-up code, or join
   kUser,
   kNode,
   kToken,   // a join token
@@ -27,7 +27,7 @@ inline constexpr std::string_view kRoleNames[] = {"none", "reader", "admin"};
 
 struct Principal {
   PrincipalKind kind = PrincipalKind::kNone;
-  std::string id;                     // of the user, node or token
+  std::string id;  // of the user, node or token
   std::string name;
   Role role = Role::kNone;
   std::vector<ProjectName> projects;  // those it sees; an administrator sees all

@@ -23,22 +23,22 @@ using SharedText = std::shared_ptr<const std::string>;
 struct ContainerRecord {
   api::Container api;
   Bytes image_size;
-  OperationId operation;        // the unfinished one, if any
-  bool address_held = false;    // its address belongs to it in the pool
+  OperationId operation;      // the unfinished one, if any
+  bool address_held = false;  // its address belongs to it in the pool
   WallTime changed_at{};
 };
 
 struct NodeRecord {
   api::Node api;
-  std::string key_sha256;       // hex, of the SPKI of the key that it proved to hold
-  std::string approved_by;      // empty: joined by a token
+  std::string key_sha256;   // hex, of the SPKI of the key that it proved to hold
+  std::string approved_by;  // empty: joined by a token
   TokenId token;
-  std::string session_value;    // rolling: what it has to present next time
+  std::string session_value;  // rolling: what it has to present next time
   std::string previous_session_value;
   uint64_t desired_generation = 0;  // of its whole desired state, within the epoch
   bool drain_movable_only = false;
   OperationId drain_operation;
-  std::string confirmed_address;    // by join or by a person; empty: none
+  std::string confirmed_address;  // by join or by a person; empty: none
 };
 
 struct ImageRecord {
@@ -52,7 +52,7 @@ struct FlavorRecord {
 // A join token.  Its secret is not kept.
 struct TokenRecord {
   api::Token api;
-  std::string secret_sha256;    // raw: the key of the proof's HMAC (api/node_protocol.h)
+  std::string secret_sha256;  // raw: the key of the proof's HMAC (api/node_protocol.h)
 };
 
 struct OperationRecord {
@@ -65,14 +65,14 @@ struct OperationRecord {
 struct UserRecord {
   UserId id;
   std::string name;
-  std::string role;             // one of kRoleNames
+  std::string role;  // one of kRoleNames
 };
 
 // A bearer token for the API: 256 bits, of which the SHA-256 is kept.
 struct CredentialRecord {
   std::string id;
   UserId user;
-  std::string secret_sha256;    // hex
+  std::string secret_sha256;  // hex
   std::string label;
   WallTime created_at{};
   std::optional<WallTime> expires_at;
@@ -80,8 +80,8 @@ struct CredentialRecord {
 
 // What was answered to a write with an Idempotency-Key, kept for a day.
 struct IdempotencyRecord {
-  std::string key;              // "user:admin/KEY"
-  std::string fingerprint;      // of the request
+  std::string key;          // "user:admin/KEY"
+  std::string fingerprint;  // of the request
   std::string body;
   std::string operation_body;
   uint64_t generation = 0;

@@ -20,8 +20,8 @@ class Table {
  public:
   struct Entry {
     Record record;
-    uint64_t revision = 0;     // of the last change
-    mutable SharedText body;   // rendered on demand; reset by every change
+    uint64_t revision = 0;    // of the last change
+    mutable SharedText body;  // rendered on demand; reset by every change
   };
   using Map = std::map<std::string, Entry, std::less<>>;
 
@@ -112,9 +112,6 @@ class State {
   std::string AddressOwner(std::string_view address) const;
 
  private:
-  friend class Ledger;
-  friend class StateWriter;
-
   uint64_t revision_ = 0;
   ClusterRecord cluster_;
   Table<ContainerRecord> containers_;
@@ -131,7 +128,7 @@ class State {
   std::map<std::string, std::string, std::less<>> container_by_name_;  // "project/name" -> id
   std::map<std::string, std::string, std::less<>> node_by_name_;
   std::map<std::string, std::string, std::less<>> node_by_key_;
-  std::map<std::string, std::string, std::less<>> image_by_name_;      // "project/name:tag"
+  std::map<std::string, std::string, std::less<>> image_by_name_;  // "project/name:tag"
   std::map<std::string, std::string, std::less<>> credential_by_secret_;
   std::map<std::string, std::set<std::string>, std::less<>> containers_on_;  // "" -> pending
   std::map<std::string, std::string, std::less<>> address_owner_;

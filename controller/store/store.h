@@ -18,7 +18,16 @@ namespace bramble::controller {
 
 // Each is a table.  Persisted by name: never rename, only append.
 enum class RowKind {
-  kCluster, kNode, kContainer, kImage, kFlavor, kToken, kOperation, kUser, kCredential, kIdempotency
+  kCluster,
+  kNode,
+  kContainer,
+  kImage,
+  kFlavor,
+  kToken,
+  kOperation,
+  kUser,
+  kCredential,
+  kIdempotency
 };
 inline constexpr size_t kRowKinds = 10;
 
@@ -29,7 +38,7 @@ struct Row {
   std::string id;
   std::string project;
   std::string name;
-  std::string node_id;
+  std::string owner;  // the node of a container, the user of a credential
   std::string state;
   uint64_t generation = 0;
   std::string doc;
@@ -50,7 +59,7 @@ struct EventRow {
 struct AuditRow {
   int64_t time_ms = 0;
   std::string actor;
-  std::string action;      // "container.create"
+  std::string action;  // "container.create"
   std::string object_kind;
   std::string object_id;
   std::string object_name;
@@ -58,11 +67,12 @@ struct AuditRow {
 };
 
 struct Transaction {
-  uint64_t revision = 0;   // exactly one more than the previous one's
-  std::vector<Row> put;    // replaces or inserts
+  uint64_t revision = 0;  // exactly one more than the previous one's
+  std::vector<Row> put;   // replaces or inserts
   std::vector<RowKey> erase;
   AuditRow audit;
   std::vector<EventRow> events;
+  bool adopted = false;  // the epoch above a restored backup was opened: see Snapshot::restored
 };
 
 struct StoredEvent {
@@ -72,6 +82,7 @@ struct StoredEvent {
 
 struct Snapshot {
   uint64_t revision = 0;
+  bool restored = false;  // from a backup, and no epoch was opened above it yet
   std::vector<Row> rows;
   std::vector<StoredEvent> events;  // within the retention, oldest first
 };
@@ -85,7 +96,8 @@ class Store {
 
   virtual ~Store() = default;
 
-  // Everything, as of the last transaction that is durable.  Blocks; waits for what is queued.
+  // Everything, as of the last transaction that is durable.  Blocks.  kUnavailable: a commit or a
+  // backup is under way.
   virtual absl::StatusOr<Snapshot> Load() = 0;
 
   // Makes `transaction` durable together with others that wait, in order, and calls `done` on the

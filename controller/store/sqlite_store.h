@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "controller/store/store.h"
+
+namespace bramble::controller {
+
+// The store in one SQLite file.  Belongs to the loop; SQLite itself is called on a lane (one
+// thread, in order), where all transactions that wait are committed together, with one fsync.
+class SqliteStore : public Store {
+ public:
+  using Work = std::function<void()>;
+  struct Executors {
+    std::function<bool(Work)> lane;  // runs work elsewhere, in order; false: refused
+    std::function<void(Work)> loop;  // runs work on the loop, later
+  };
+
+  // Opens or makes the file, carries out the migrations that are missing, and checks it
+  // (quick_check) when it was not closed in order.  Blocks.  kDataLoss: damaged;
+  // kFailedPrecondition: made by a newer Bramble.
+  static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::filesystem::path& path,
+                                                           Executors executors);
+  // The lane must have finished.
+  ~SqliteStore() override;
+
+  absl::StatusOr<Snapshot> Load() override;
+  void Commit(Transaction transaction, Done done) override;
+  void Backup(std::string path, Done done) override;
+
+  // As if the disk had room for that many pages only.
+  absl::Status LimitPagesForTest(int pages);
+
+ private:
+  struct Waiting;
+  struct Shared;
+  explicit SqliteStore(std::unique_ptr<Shared> shared);
+  void StartBatch();
+  void RunOnLane(Work work, Work finished);
+
+  std::unique_ptr<Shared> shared_;
+};
+
+// Marks a database file that is to replace the live one as restored: the next controller opens an
+// epoch above it.  Checks it first.
+absl::Status MarkRestored(const std::filesystem::path& path);
+
+}  // namespace bramble::controller
