@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real bramble-lease-holder and real processes.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "base/fd.h"
+#include "node/lease/lease_connection.h"
+
+namespace bramble::node {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A child that ends by itself on nothing: `ignore` makes it deaf to the halt signal too.
+class Sleeper {
+ public:
+  explicit Sleeper(bool ignore = false) {
+    pid_ = fork();
+    if (pid_ == 0) {
+      std::signal(SIGPWR, ignore ? SIG_IGN : SIG_DFL);
+      pause();
+      _exit(0);
+    }
+    pidfd_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  }
+  ~Sleeper() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+  }
+  int pidfd() const { return pidfd_.get(); }
+
+  // The signal that ended it, within `limit`; 0: it lives.
+  int EndedBy(milliseconds limit) {
+    pollfd fd = {pidfd_.get(), POLLIN, 0};
+    if (poll(&fd, 1, static_cast<int>(limit.count())) != 1) {
+      return 0;
+    }
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = -1;
+    return WIFSIGNALED(status) ? WTERMSIG(status) : -1;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  Fd pidfd_;
+};
+
+class LeaseHolderTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (getuid() != 0) {
+      GTEST_SKIP() << "needs root: only root may speak to the lease holder";
+    }
+    char directory[] = "/tmp/bramble-lease-XXXXXX";
+    ASSERT_NE(mkdtemp(directory), nullptr);
+    directory_ = directory;
+    Start();
+  }
+  void TearDown() override {
+    Stop();
+    std::filesystem::remove_all(directory_);
+  }
+
+  void Start() {
+    const char* bin = getenv("BRAMBLE_BIN");
+    const std::string program = std::string(bin == nullptr ? "build/debug/bin" : bin) +
+                                "/bramble-lease-holder";
+    std::string socket = Socket().string();
+    char* argv[] = {const_cast<char*>(program.c_str()), const_cast<char*>("--socket"),
+                    socket.data(), nullptr};
+    ASSERT_EQ(posix_spawn(&holder_, program.c_str(), nullptr, nullptr, argv, environ), 0);
+  }
+  void Stop() {
+    if (holder_ > 0) {
+      kill(holder_, SIGKILL);
+      waitpid(holder_, nullptr, 0);
+      holder_ = -1;
+    }
+  }
+
+  std::filesystem::path Socket() const { return directory_ / "lease.sock"; }
+
+  LeaseConnection Connect() {
+    for (int i = 0; i < 500; ++i) {
+      if (absl::StatusOr<LeaseConnection> connection = LeaseConnection::Connect(Socket());
+          connection.ok()) {
+        return *std::move(connection);
+      }
+      std::this_thread::sleep_for(milliseconds(10));  // until it listens
+    }
+    ADD_FAILURE() << "the lease holder does not listen";
+    abort();
+  }
+
+  static LeaseMessage Ask(LeaseConnection& connection) {
+    EXPECT_TRUE(connection.Hello().ok());
+    pollfd fd = {connection.native(), POLLIN, 0};
+    EXPECT_EQ(poll(&fd, 1, 5000), 1);
+    const auto state = connection.Receive();
+    EXPECT_TRUE(state.ok() && state->has_value());
+    return **state;
+  }
+
+  std::filesystem::path directory_;
+  pid_t holder_ = -1;
+  SystemClock clock_;
+};
+
+TEST_F(LeaseHolderTest, HaltsThenKillsWhenTheAgentIsGone) {
+  Sleeper obedient;
+  Sleeper deaf(/*ignore=*/true);
+  {
+    LeaseConnection agent = Connect();
+    ASSERT_TRUE(agent.Renew(clock_.Boot() + milliseconds(300), milliseconds(300)).ok());
+    ASSERT_TRUE(agent.Hold("obedient", obedient.pidfd(), SIGPWR).ok());
+    ASSERT_TRUE(agent.Hold("deaf", deaf.pidfd(), SIGPWR).ok());
+    EXPECT_EQ(Ask(agent).count, 2u);
+  }  // the agent dies
+  EXPECT_EQ(obedient.EndedBy(seconds(10)), SIGPWR);
+  EXPECT_EQ(deaf.EndedBy(seconds(10)), SIGKILL);
+}
+
+TEST_F(LeaseHolderTest, TellsARestartedAgentItsDeadlineAndForgetsWhatIsNotNamed) {
+  Sleeper kept;
+  Sleeper released;
+  const BootTime deadline = clock_.Boot() + seconds(300);
+  LeaseConnection before = Connect();
+  ASSERT_TRUE(before.Renew(deadline, seconds(1)).ok());
+  ASSERT_TRUE(before.Hold("kept", kept.pidfd(), SIGPWR).ok());
+  ASSERT_TRUE(before.Hold("released", released.pidfd(), SIGPWR).ok());
+  EXPECT_EQ(Ask(before).count, 2u);
+
+  LeaseConnection after = Connect();
+  EXPECT_EQ(Ask(after).deadline_ns, deadline.time_since_epoch().count());
+  ASSERT_TRUE(after.Begin().ok());
+  ASSERT_TRUE(after.Hold("kept", kept.pidfd(), SIGPWR).ok());
+  ASSERT_TRUE(after.End().ok());
+  EXPECT_EQ(Ask(after).count, 1u);
+  EXPECT_EQ(kept.EndedBy(milliseconds(0)), 0);
+}
+
+TEST_F(LeaseHolderTest, AHolderThatDiedIsNoticedAndAnotherTakesAll) {
+  Sleeper sleeper;
+  LeaseConnection before = Connect();
+  Ask(before);
+  Stop();
+  pollfd fd = {before.native(), POLLIN, 0};
+  ASSERT_EQ(poll(&fd, 1, 5000), 1);
+  EXPECT_FALSE(before.Receive().ok());
+
+  Start();
+  LeaseConnection after = Connect();
+  EXPECT_EQ(Ask(after).deadline_ns, 0);
+  ASSERT_TRUE(after.Renew(clock_.Boot() + milliseconds(100), milliseconds(5000)).ok());
+  ASSERT_TRUE(after.Hold("sleeper", sleeper.pidfd(), SIGPWR).ok());
+  EXPECT_EQ(sleeper.EndedBy(seconds(10)), SIGPWR);
+}
+
+TEST_F(LeaseHolderTest, CostsLessThanAMebibyte) {
+  LeaseConnection agent = Connect();
+  Ask(agent);
+  std::ifstream rollup("/proc/" + std::to_string(holder_) + "/smaps_rollup");
+  std::string line;
+  long pss_kib = -1;
+  while (std::getline(rollup, line)) {
+    if (line.rfind("Pss:", 0) == 0) {
+      pss_kib = std::stol(line.substr(4));
+    }
+  }
+  RecordProperty("pss_kib", static_cast<int>(pss_kib));
+  EXPECT_GT(pss_kib, 0);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(pss_kib, 1024);
+#endif
+}
+
+}  // namespace
+}  // namespace bramble::node

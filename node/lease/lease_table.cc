@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/lease/lease_table.h"
+
+#include <algorithm>
+#include <csignal>
+
+namespace bramble::node {
+
+std::optional<int> LeaseTable::Hold(std::string_view id, int handle, int halt_signal) {
+  std::optional<int> old = Release(id);
+  entries_.push_back({.id = std::string(id), .handle = handle, .halt_signal = halt_signal});
+  return old;
+}
+
+std::optional<int> LeaseTable::Release(std::string_view id) {
+  const auto it = std::find_if(entries_.begin(), entries_.end(),
+                               [&](const Entry& entry) { return entry.id == id; });
+  if (it == entries_.end()) {
+    return std::nullopt;
+  }
+  const int handle = it->handle;
+  entries_.erase(it);
+  return handle;
+}
+
+void LeaseTable::Begin() {
+  for (Entry& entry : entries_) {
+    entry.named = false;
+  }
+}
+
+std::vector<int> LeaseTable::End() {
+  std::vector<int> handles;
+  std::erase_if(entries_, [&](const Entry& entry) {
+    if (!entry.named) {
+      handles.push_back(entry.handle);
+    }
+    return !entry.named;
+  });
+  return handles;
+}
+
+void LeaseTable::Renew(int64_t deadline_ns, int64_t stop_ns) {
+  deadline_ns_ = std::max(deadline_ns_, deadline_ns);
+  stop_ns_ = stop_ns;
+}
+
+std::vector<LeaseTable::Signal> LeaseTable::Due(int64_t now_ns) {
+  std::vector<Signal> signals;
+  for (Entry& entry : entries_) {
+    if (entry.kill_ns == 0 && now_ns >= deadline_ns_) {
+      // Counted from the deadline, not from now: a holder that was late kills no later.
+      entry.kill_ns = std::max<int64_t>(deadline_ns_ + stop_ns_, 1);
+      if (now_ns < entry.kill_ns) {
+        signals.push_back({entry.handle, entry.halt_signal});
+      }
+    }
+    if (entry.kill_ns != 0 && !entry.killed && now_ns >= entry.kill_ns) {
+      entry.killed = true;
+      signals.push_back({entry.handle, SIGKILL});
+    }
+  }
+  return signals;
+}
+
+std::optional<int64_t> LeaseTable::NextWake() const {
+  std::optional<int64_t> wake;
+  for (const Entry& entry : entries_) {
+    if (entry.killed) {
+      continue;
+    }
+    const int64_t at = entry.kill_ns != 0 ? entry.kill_ns : deadline_ns_;
+    wake = wake.has_value() ? std::min(*wake, at) : at;
+  }
+  return wake;
+}
+
+}  // namespace bramble::node

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bramble::node {
+
+// Which movable containers run here, until when they may, and what is sent to them when.  Pure:
+// times are CLOCK_BOOTTIME in nanoseconds, `handle` is whatever stands for the container (a pidfd).
+//
+// Once a container was told to halt it is killed `stop_ms` later, also when the lease was renewed
+// meanwhile: it is on its way down, and the agent starts it again.
+class LeaseTable {
+ public:
+  struct Signal {
+    int handle;
+    int signal;
+  };
+
+  // Replaces what was held under `id`; gives the handle that is not needed any more.
+  std::optional<int> Hold(std::string_view id, int handle, int halt_signal);
+  std::optional<int> Release(std::string_view id);
+  void Begin();
+  // The handles of all that were not held since Begin.
+  std::vector<int> End();
+  void Renew(int64_t deadline_ns, int64_t stop_ns);
+
+  // What is to be sent now; each is given once.
+  std::vector<Signal> Due(int64_t now_ns);
+  // When Due may have something; nullopt: never.
+  std::optional<int64_t> NextWake() const;
+
+  int64_t deadline_ns() const { return deadline_ns_; }
+  size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    std::string id;
+    int handle;
+    int halt_signal;
+    bool named = true;      // since Begin
+    int64_t kill_ns = 0;    // 0: not told to halt
+    bool killed = false;
+  };
+
+  std::vector<Entry> entries_;
+  int64_t deadline_ns_ = 0;
+  int64_t stop_ns_ = 30'000'000'000;
+};
+
+}  // namespace bramble::node

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/lease/lease_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+namespace bramble::node {
+
+// Found by argument-dependent lookup only here.
+static bool operator==(const LeaseTable::Signal& a, const LeaseTable::Signal& b) {
+  return a.handle == b.handle && a.signal == b.signal;
+}
+
+namespace {
+
+using Signal = LeaseTable::Signal;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr int kHalt = SIGPWR;
+
+TEST(LeaseTableTest, HaltsAtTheDeadlineAndKillsAfterTheStopTimeOnceEach) {
+  LeaseTable table;
+  table.Renew(1000, 300);
+  table.Hold("a", 7, kHalt);
+
+  EXPECT_THAT(table.Due(999), IsEmpty());
+  EXPECT_EQ(table.NextWake(), 1000);
+  EXPECT_THAT(table.Due(1000), ElementsAre(Signal{7, kHalt}));
+  EXPECT_EQ(table.NextWake(), 1300);
+  EXPECT_THAT(table.Due(1299), IsEmpty());
+  EXPECT_THAT(table.Due(1300), ElementsAre(Signal{7, SIGKILL}));
+  EXPECT_THAT(table.Due(9999), IsEmpty());
+  EXPECT_EQ(table.NextWake(), std::nullopt);
+}
+
+TEST(LeaseTableTest, ARenewalMovesTheDeadlineAndNeverBack) {
+  LeaseTable table;
+  table.Renew(1000, 300);
+  table.Hold("a", 7, kHalt);
+  table.Renew(2000, 300);
+  table.Renew(1500, 300);
+  EXPECT_THAT(table.Due(1999), IsEmpty());
+  EXPECT_THAT(table.Due(2000), ElementsAre(Signal{7, kHalt}));
+}
+
+TEST(LeaseTableTest, WhatWasToldToHaltIsKilledThoughTheLeaseCameBack) {
+  LeaseTable table;
+  table.Renew(1000, 300);
+  table.Hold("a", 7, kHalt);
+  table.Due(1000);
+  table.Renew(5000, 300);
+  table.Hold("b", 8, kHalt);
+  EXPECT_THAT(table.Due(1300), ElementsAre(Signal{7, SIGKILL}));
+  EXPECT_EQ(table.NextWake(), 5000);
+}
+
+TEST(LeaseTableTest, AHolderThatWakesLateKillsAtOnce) {
+  LeaseTable table;
+  table.Renew(1000, 300);
+  table.Hold("a", 7, kHalt);
+  EXPECT_THAT(table.Due(1400), ElementsAre(Signal{7, SIGKILL}));
+}
+
+TEST(LeaseTableTest, WithoutALeaseNothingMayRun) {
+  LeaseTable table;
+  table.Hold("a", 7, kHalt);
+  EXPECT_THAT(table.Due(int64_t{1} << 50), ElementsAre(Signal{7, SIGKILL}));
+}
+
+TEST(LeaseTableTest, WhatAnAgentDoesNotNameAgainIsReleased) {
+  LeaseTable table;
+  table.Renew(1000, 300);
+  EXPECT_EQ(table.Hold("a", 7, kHalt), std::nullopt);
+  EXPECT_EQ(table.Hold("b", 8, kHalt), std::nullopt);
+  EXPECT_EQ(table.Hold("b", 9, kHalt), 8);
+  table.Begin();
+  table.Hold("b", 10, kHalt);
+  EXPECT_THAT(table.End(), ElementsAre(7));
+  EXPECT_EQ(table.Release("a"), std::nullopt);
+  EXPECT_EQ(table.Release("b"), 10);
+  EXPECT_EQ(table.NextWake(), std::nullopt);
+}
+
+}  // namespace
+}  // namespace bramble::node
