@@ -6,18 +6,19 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/units.h"
 #include "node/runtime/runtime_spec.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::node {
 
 // One unpacked image.
 struct CachedImage {
-  std::string digest;           // SHA-256 of the archive, 64 hexadecimal digits
-  std::filesystem::path tree;   // what RuntimeSpec::image_tree wants
-  IdRange ids;                  // who owns the tree; RuntimeSpec::image_ids
+  std::string digest;          // SHA-256 of the archive, 64 hexadecimal digits
+  std::filesystem::path tree;  // what RuntimeSpec::image_tree wants
+  IdRange ids;                 // who owns the tree; RuntimeSpec::image_ids
   Bytes unpacked;
   int64_t entries = 0;
   std::string architecture;     // "amd64", "arm64", "armhf", …; empty: not told by its programs
@@ -36,8 +37,8 @@ class ImageCache {
   // Its directory exists; what an earlier try left there may be continued or overwritten.
   virtual std::filesystem::path ArchivePath(const std::string& digest) = 0;
 
-  // Unpacks the archive at ArchivePath(digest), without privileges, and removes it.  Nothing is read
-  // from it before its SHA-256 was found to be `digest`.  Adding what is there succeeds.
+  // Unpacks the archive at ArchivePath(digest), without privileges, and removes it.  Nothing is
+  // read from it before its SHA-256 was found to be `digest`.  Adding what is there succeeds.
   // kDataLoss: other bytes than the digest says (the archive is removed: fetch it anew);
   // kInvalidArgument: not an archive that we take, and what in it is refused;
   // kResourceExhausted: beyond a limit, or no room.
