@@ -23,9 +23,9 @@ using SharedText = std::shared_ptr<const std::string>;
 struct ContainerRecord {
   api::Container api;
   Bytes image_size;
-  OperationId operation;      // the unfinished one, if any
-  bool address_held = false;  // its address belongs to it in the pool
-  WallTime changed_at{};
+  bool orphaned = false;  // adopted from a node, and no person has decided about it yet
+  bool moving = false;    // told to stop where it is, to be started elsewhere
+  NodeId home;            // the node that a drain took it from
 };
 
 struct NodeRecord {
@@ -36,9 +36,12 @@ struct NodeRecord {
   std::string session_value;  // rolling: what it has to present next time
   std::string previous_session_value;
   uint64_t desired_generation = 0;  // of its whole desired state, within the epoch
-  bool drain_movable_only = false;
+  std::vector<std::string> tombstones;  // ids of containers to destroy there, until it confirms
+  api::Labels declared_labels;          // that it asked for itself
+  int64_t drain_pace = 2;
+  bool restoring = false;  // a drain is being taken back
   OperationId drain_operation;
-  std::string confirmed_address;  // by join or by a person; empty: none
+  bool reset = false;  // held: the card that is not the first has to make a new key
 };
 
 struct ImageRecord {
@@ -76,6 +79,14 @@ struct CredentialRecord {
   std::string label;
   WallTime created_at{};
   std::optional<WallTime> expires_at;
+};
+
+// One event as it is streamed.
+struct EventRecord {
+  uint64_t revision = 0;
+  std::string type;
+  std::string project;
+  SharedText body;  // api::Event as JSON
 };
 
 // What was answered to a write with an Idempotency-Key, kept for a day.

@@ -11,6 +11,7 @@
 
 #include "controller/model/principal.h"
 #include "controller/model/records.h"
+#include "controller/model/row_kind.h"
 
 namespace bramble::controller {
 
@@ -95,7 +96,7 @@ class State {
   const Table<UserRecord>& users() const { return users_; }
   const Table<CredentialRecord>& credentials() const { return credentials_; }
   const Table<IdempotencyRecord>& idempotency() const { return idempotency_; }
-  const std::deque<api::Event>& events() const { return events_; }
+  const std::deque<EventRecord>& events() const { return events_; }
 
   // By name or by id; nullptr when there is none.
   const ContainerRecord* FindContainer(std::string_view project, std::string_view name_or_id) const;
@@ -110,8 +111,36 @@ class State {
   std::vector<std::string> Pending() const;
   // Whose address it is: a container's or node's id; empty: nobody's.
   std::string AddressOwner(std::string_view address) const;
+  // Ids of the unfinished operations on the object `id`.
+  const std::set<std::string>& OpenOperations(std::string_view object_id) const;
+  // Events of this revision and before are not kept.
+  uint64_t events_begin() const { return events_begin_; }
+
+  // Every change bears the revision that it is stored under.
+  void SetRevision(uint64_t revision) { revision_ = revision; }
+  void Put(ClusterRecord record, uint64_t revision);
+  void Put(NodeRecord record, uint64_t revision);
+  void Put(ContainerRecord record, uint64_t revision);
+  void Put(ImageRecord record, uint64_t revision);
+  void Put(FlavorRecord record, uint64_t revision);
+  void Put(TokenRecord record, uint64_t revision);
+  void Put(OperationRecord record, uint64_t revision);
+  void Put(UserRecord record, uint64_t revision);
+  void Put(CredentialRecord record, uint64_t revision);
+  void Put(IdempotencyRecord record, uint64_t revision);
+  void Erase(RowKind kind, const std::string& id, uint64_t revision);
+  void AddEvent(EventRecord event, size_t keep);
+  void SetEventsBegin(uint64_t revision) { events_begin_ = revision; }
+
+  // What is not stored: in place, with no revision.  nullptr: no such object.
+  NodeRecord* EditNode(std::string_view id) { return nodes_.Edit(id); }
+  OperationRecord* EditOperation(std::string_view id) { return operations_.Edit(id); }
 
  private:
+  void CountOnNode(const ContainerRecord& record, int sign);
+  void Unindex(const ContainerRecord& record);
+  void Unindex(const NodeRecord& record);
+
   uint64_t revision_ = 0;
   ClusterRecord cluster_;
   Table<ContainerRecord> containers_;
@@ -123,7 +152,7 @@ class State {
   Table<UserRecord> users_;
   Table<CredentialRecord> credentials_;
   Table<IdempotencyRecord> idempotency_;
-  std::deque<api::Event> events_;
+  std::deque<EventRecord> events_;
 
   std::map<std::string, std::string, std::less<>> container_by_name_;  // "project/name" -> id
   std::map<std::string, std::string, std::less<>> node_by_name_;
@@ -132,6 +161,8 @@ class State {
   std::map<std::string, std::string, std::less<>> credential_by_secret_;
   std::map<std::string, std::set<std::string>, std::less<>> containers_on_;  // "" -> pending
   std::map<std::string, std::string, std::less<>> address_owner_;
+  std::map<std::string, std::set<std::string>, std::less<>> open_operations_;
+  uint64_t events_begin_ = 0;
 };
 
 }  // namespace bramble::controller

@@ -95,6 +95,7 @@ struct SqliteStore::Shared {
   absl::Status Prepare();
   absl::Status Apply(const Transaction& transaction);
   absl::Status PutRow(const Row& row);
+  absl::Status AddAudit(const AuditRow& audit, int64_t revision);
   absl::Status CommitBatch(const std::vector<Waiting>& batch);
   absl::Status Trim();
 };
@@ -171,6 +172,17 @@ absl::Status SqliteStore::Shared::Apply(const Transaction& transaction) {
     BRAMBLE_RETURN_IF_ERROR(add_event.Run());
   }
   const AuditRow& audit = transaction.audit;
+  if (!audit.actor.empty()) {
+    BRAMBLE_RETURN_IF_ERROR(AddAudit(audit, revision));
+  }
+  if (transaction.adopted) {
+    BRAMBLE_RETURN_IF_ERROR(set_adopted.Run());
+  }
+  stored_revision = transaction.revision;
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::Shared::AddAudit(const AuditRow& audit, int64_t revision) {
   add_audit.Bind(1, revision);
   add_audit.Bind(2, audit.time_ms);
   int column = 3;
@@ -178,12 +190,7 @@ absl::Status SqliteStore::Shared::Apply(const Transaction& transaction) {
                                   &audit.object_name, &audit.detail}) {
     add_audit.Bind(column++, *text);
   }
-  BRAMBLE_RETURN_IF_ERROR(add_audit.Run());
-  if (transaction.adopted) {
-    BRAMBLE_RETURN_IF_ERROR(set_adopted.Run());
-  }
-  stored_revision = transaction.revision;
-  return absl::OkStatus();
+  return add_audit.Run();
 }
 
 absl::Status SqliteStore::Shared::Trim() {

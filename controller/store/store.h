@@ -13,23 +13,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "controller/model/row_kind.h"
 
 namespace bramble::controller {
-
-// Each is a table.  Persisted by name: never rename, only append.
-enum class RowKind {
-  kCluster,
-  kNode,
-  kContainer,
-  kImage,
-  kFlavor,
-  kToken,
-  kOperation,
-  kUser,
-  kCredential,
-  kIdempotency
-};
-inline constexpr size_t kRowKinds = 10;
 
 // The main fields of an object in columns of their own, for a person with `sqlite3`, and all of it
 // as JSON in `doc`.  A column that a kind does not have is ignored.
@@ -70,7 +56,7 @@ struct Transaction {
   uint64_t revision = 0;  // exactly one more than the previous one's
   std::vector<Row> put;   // replaces or inserts
   std::vector<RowKey> erase;
-  AuditRow audit;
+  AuditRow audit;          // none when its actor is empty
   std::vector<EventRow> events;
   bool adopted = false;  // the epoch above a restored backup was opened: see Snapshot::restored
 };

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/model/state.h"
+
+#include <algorithm>
+
+namespace bramble::controller {
+namespace {
+
+const std::set<std::string> kNone;
+
+std::string NameKey(std::string_view project, std::string_view name) {
+  return StrCat(project, "/", name);
+}
+
+std::string ImageKey(const ImageRecord& record) {
+  return StrCat(record.api.project.str(), "/", record.api.name, ":", record.api.tag);
+}
+
+template <typename Index>
+const std::string* Lookup(const Index& index, std::string_view key) {
+  const auto found = index.find(key);
+  return found == index.end() ? nullptr : &found->second;
+}
+
+// Removes `key` only while it still leads to `id`: a rename may have given it away.
+template <typename Index>
+void Forget(Index& index, const std::string& key, const std::string& id) {
+  const auto found = index.find(key);
+  if (found != index.end() && found->second == id) {
+    index.erase(found);
+  }
+}
+
+}  // namespace
+
+const ContainerRecord* State::FindContainer(std::string_view project,
+                                            std::string_view name_or_id) const {
+  if (const std::string* id = Lookup(container_by_name_, NameKey(project, name_or_id))) {
+    return containers_.Find(*id);
+  }
+  const ContainerRecord* record = containers_.Find(name_or_id);
+  return record != nullptr && record->api.project.str() == project ? record : nullptr;
+}
+
+const NodeRecord* State::FindNode(std::string_view name_or_id) const {
+  const std::string* id = Lookup(node_by_name_, name_or_id);
+  return nodes_.Find(id != nullptr ? std::string_view(*id) : name_or_id);
+}
+
+const NodeRecord* State::FindNodeByKey(std::string_view key_sha256) const {
+  const std::string* id = Lookup(node_by_key_, key_sha256);
+  return id == nullptr ? nullptr : nodes_.Find(*id);
+}
+
+const ImageRecord* State::FindImage(std::string_view project, std::string_view reference) const {
+  std::string key = NameKey(project, reference);
+  if (reference.find(':') == std::string_view::npos) {
+    key += ":latest";
+  }
+  if (const std::string* id = Lookup(image_by_name_, key)) {
+    return images_.Find(*id);
+  }
+  const ImageRecord* record = images_.Find(reference);
+  return record != nullptr && record->api.project.str() == project ? record : nullptr;
+}
+
+const CredentialRecord* State::FindCredential(std::string_view secret_sha256) const {
+  const std::string* id = Lookup(credential_by_secret_, secret_sha256);
+  return id == nullptr ? nullptr : credentials_.Find(*id);
+}
+
+const std::set<std::string>& State::ContainersOn(const NodeId& node) const {
+  const auto found = containers_on_.find(node.str());
+  return found == containers_on_.end() ? kNone : found->second;
+}
+
+std::vector<std::string> State::Pending() const {
+  const std::set<std::string>& ids = ContainersOn(NodeId());
+  std::vector<std::string> pending(ids.begin(), ids.end());
+  auto older = [this](const std::string& a, const std::string& b) {
+    const WallTime at = containers_.Find(a)->api.created_at;
+    const WallTime bt = containers_.Find(b)->api.created_at;
+    return at != bt ? at < bt : a < b;
+  };
+  std::sort(pending.begin(), pending.end(), older);
+  return pending;
+}
+
+std::string State::AddressOwner(std::string_view address) const {
+  const std::string* owner = Lookup(address_owner_, address);
+  return owner == nullptr ? std::string() : *owner;
+}
+
+const std::set<std::string>& State::OpenOperations(std::string_view object_id) const {
+  const auto found = open_operations_.find(object_id);
+  return found == open_operations_.end() ? kNone : found->second;
+}
+
+void State::Put(ClusterRecord record, uint64_t) { cluster_ = std::move(record); }
+
+void State::CountOnNode(const ContainerRecord& record, int sign) {
+  NodeRecord* node = nodes_.Edit(record.api.status.node_id.str());
+  if (node == nullptr) {
+    return;
+  }
+  const api::Resources& limits = record.api.spec.limits;
+  node->api.allocated.cpu.count += sign * limits.cpu.count;
+  node->api.allocated.memory.count += sign * limits.memory.count;
+  node->api.allocated.disk.count += sign * limits.disk.count;
+  node->api.allocated.pids += sign * limits.pids;
+  node->api.container_count += sign;
+}
+
+void State::Unindex(const ContainerRecord& record) {
+  const std::string& id = record.api.id.str();
+  Forget(container_by_name_, NameKey(record.api.project.str(), record.api.name.str()), id);
+  const auto on_node = containers_on_.find(record.api.status.node_id.str());
+  if (on_node != containers_on_.end()) {
+    on_node->second.erase(id);
+    if (on_node->second.empty()) {
+      containers_on_.erase(on_node);
+    }
+  }
+  Forget(address_owner_, record.api.status.address, id);
+  CountOnNode(record, -1);
+}
+
+void State::Put(ContainerRecord record, uint64_t revision) {
+  const std::string id = record.api.id.str();
+  if (const ContainerRecord* old = containers_.Find(id)) {
+    Unindex(*old);
+  }
+  container_by_name_[NameKey(record.api.project.str(), record.api.name.str())] = id;
+  containers_on_[record.api.status.node_id.str()].insert(id);
+  if (!record.api.status.address.empty()) {
+    address_owner_[record.api.status.address] = id;
+  }
+  CountOnNode(record, +1);
+  containers_.Put(id, std::move(record), revision);
+}
+
+void State::Unindex(const NodeRecord& record) {
+  const std::string& id = record.api.id.str();
+  Forget(node_by_name_, record.api.name.str(), id);
+  Forget(node_by_key_, record.key_sha256, id);
+  Forget(address_owner_, record.api.address, id);
+}
+
+void State::Put(NodeRecord record, uint64_t revision) {
+  const std::string id = record.api.id.str();
+  if (const NodeRecord* old = nodes_.Find(id)) {
+    Unindex(*old);
+  }
+  node_by_name_[record.api.name.str()] = id;
+  node_by_key_[record.key_sha256] = id;
+  if (!record.api.address.empty()) {
+    address_owner_[record.api.address] = id;
+  }
+  // Counted here, whatever the caller's copy said.
+  record.api.allocated = {};
+  record.api.container_count = 0;
+  nodes_.Put(id, std::move(record), revision);
+  for (const std::string& container : ContainersOn(NodeId::Trusted(id))) {
+    CountOnNode(*containers_.Find(container), +1);
+  }
+}
+
+void State::Put(ImageRecord record, uint64_t revision) {
+  const std::string id = record.api.id.str();
+  image_by_name_[ImageKey(record)] = id;
+  images_.Put(id, std::move(record), revision);
+}
+
+void State::Put(FlavorRecord record, uint64_t revision) {
+  const std::string id = record.api.name.str();
+  flavors_.Put(id, std::move(record), revision);
+}
+
+void State::Put(TokenRecord record, uint64_t revision) {
+  const std::string id = record.api.id.str();
+  tokens_.Put(id, std::move(record), revision);
+}
+
+void State::Put(OperationRecord record, uint64_t revision) {
+  const std::string id = record.api.id.str();
+  const std::string& object = record.api.object.id;
+  if (record.api.finished()) {
+    if (const auto open = open_operations_.find(object); open != open_operations_.end()) {
+      open->second.erase(id);
+      if (open->second.empty()) {
+        open_operations_.erase(open);
+      }
+    }
+  } else {
+    open_operations_[object].insert(id);
+  }
+  operations_.Put(id, std::move(record), revision);
+}
+
+void State::Put(UserRecord record, uint64_t revision) {
+  const std::string id = record.id.str();
+  users_.Put(id, std::move(record), revision);
+}
+
+void State::Put(CredentialRecord record, uint64_t revision) {
+  const std::string id = record.id;
+  credential_by_secret_[record.secret_sha256] = id;
+  credentials_.Put(id, std::move(record), revision);
+}
+
+void State::Put(IdempotencyRecord record, uint64_t revision) {
+  const std::string id = record.key;
+  idempotency_.Put(id, std::move(record), revision);
+}
+
+void State::Erase(RowKind kind, const std::string& id, uint64_t revision) {
+  switch (kind) {
+    case RowKind::kCluster:
+      break;  // there is always one
+    case RowKind::kNode:
+      if (const NodeRecord* old = nodes_.Find(id)) {
+        Unindex(*old);
+        nodes_.Erase(id, revision);
+      }
+      break;
+    case RowKind::kContainer:
+      if (const ContainerRecord* old = containers_.Find(id)) {
+        Unindex(*old);
+        containers_.Erase(id, revision);
+      }
+      break;
+    case RowKind::kImage:
+      if (const ImageRecord* old = images_.Find(id)) {
+        Forget(image_by_name_, ImageKey(*old), id);
+        images_.Erase(id, revision);
+      }
+      break;
+    case RowKind::kFlavor:
+      flavors_.Erase(id, revision);
+      break;
+    case RowKind::kToken:
+      tokens_.Erase(id, revision);
+      break;
+    case RowKind::kOperation:
+      operations_.Erase(id, revision);
+      break;
+    case RowKind::kUser:
+      users_.Erase(id, revision);
+      break;
+    case RowKind::kCredential:
+      if (const CredentialRecord* old = credentials_.Find(id)) {
+        Forget(credential_by_secret_, old->secret_sha256, id);
+        credentials_.Erase(id, revision);
+      }
+      break;
+    case RowKind::kIdempotency:
+      idempotency_.Erase(id, revision);
+      break;
+  }
+}
+
+void State::AddEvent(EventRecord event, size_t keep) {
+  events_.push_back(std::move(event));
+  while (events_.size() > keep) {
+    events_begin_ = events_.front().revision;
+    events_.pop_front();
+  }
+}
+
+}  // namespace bramble::controller

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/model/state.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace bramble::controller {
+namespace {
+
+NodeRecord MakeNode(const std::string& id, const std::string& name) {
+  NodeRecord node;
+  node.api.id = NodeId::Trusted(id);
+  node.api.name = NodeName::Trusted(name);
+  node.key_sha256 = "key-" + id;
+  return node;
+}
+
+ContainerRecord MakeContainer(const std::string& id, const std::string& name,
+                              const std::string& node) {
+  ContainerRecord container;
+  container.api.id = ContainerId::Trusted(id);
+  container.api.name = ContainerName::Trusted(name);
+  container.api.project = ProjectName::Trusted("default");
+  container.api.status.node_id = NodeId::Trusted(node);
+  container.api.spec.limits = {.cpu = {100}, .memory = {64 * kMiB}};
+  return container;
+}
+
+TEST(StateTest, FindsByNameAndByIdAndForgetsOldNames) {
+  State state;
+  state.Put(MakeContainer("c1", "web", ""), 1);
+  state.Put(MakeContainer("c1", "shop", ""), 2);
+
+  EXPECT_EQ(state.FindContainer("default", "web"), nullptr);
+  EXPECT_NE(state.FindContainer("default", "shop"), nullptr);
+  EXPECT_NE(state.FindContainer("default", "c1"), nullptr);
+  EXPECT_EQ(state.FindContainer("other", "c1"), nullptr) << "another project's id is not found";
+}
+
+TEST(StateTest, ANameGivenAwayIsNotForgottenWithItsFirstOwner) {
+  State state;
+  state.Put(MakeNode("n1", "pi-1"), 1);
+  state.Put(MakeNode("n1", "pi-old"), 2);
+  state.Put(MakeNode("n2", "pi-1"), 3);
+  state.Erase(RowKind::kNode, "n1", 4);
+
+  ASSERT_NE(state.FindNode("pi-1"), nullptr);
+  EXPECT_EQ(state.FindNode("pi-1")->api.id.str(), "n2");
+  EXPECT_EQ(state.FindNodeByKey("key-n1"), nullptr);
+}
+
+TEST(StateTest, CountsWhatANodesContainersMayUse) {
+  State state;
+  state.Put(MakeNode("n1", "pi-1"), 1);
+  state.Put(MakeContainer("c1", "a", "n1"), 2);
+  state.Put(MakeContainer("c2", "b", "n1"), 3);
+  state.Put(MakeNode("n1", "pi-1"), 4);
+  state.Put(MakeContainer("c2", "b", ""), 5);
+
+  EXPECT_EQ(state.FindNode("pi-1")->api.container_count, 1);
+  EXPECT_EQ(state.FindNode("pi-1")->api.allocated.memory.count, 64 * kMiB);
+  EXPECT_THAT(state.Pending(), testing::ElementsAre("c2"));
+  state.Erase(RowKind::kContainer, "c1", 6);
+  EXPECT_EQ(state.FindNode("pi-1")->api.container_count, 0);
+}
+
+TEST(StateTest, AChangeDropsTheRenderingOfExactlyThatObject) {
+  State state;
+  state.Put(MakeContainer("c1", "a", ""), 1);
+  state.Put(MakeContainer("c2", "b", ""), 1);
+  state.containers().FindEntry("c1")->body = std::make_shared<const std::string>("1");
+  state.containers().FindEntry("c2")->body = std::make_shared<const std::string>("2");
+  state.Put(MakeContainer("c1", "a", ""), 2);
+
+  EXPECT_EQ(state.containers().FindEntry("c1")->body, nullptr);
+  EXPECT_NE(state.containers().FindEntry("c2")->body, nullptr);
+}
+
+TEST(StateTest, KeepsTheNewestEventsAndKnowsWhatIsGone) {
+  State state;
+  for (uint64_t revision = 1; revision <= 5; ++revision) {
+    state.AddEvent({.revision = revision}, 3);
+  }
+
+  EXPECT_EQ(state.events().front().revision, 3u);
+  EXPECT_EQ(state.events_begin(), 2u);
+}
+
+}  // namespace
+}  // namespace bramble::controller
