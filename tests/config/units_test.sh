@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The systemd units say what they must: hardened where nothing is lost by it, and nothing that a container would inherit.
+set -euo pipefail
 # shellcheck source=tests/script.sh
 source "$BRAMBLE_SOURCE/tests/script.sh"
 

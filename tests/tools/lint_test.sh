@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # tools/dev/lint refuses each fragment that breaks a rule, and takes the one beside it that does not.
+set -euo pipefail
 # shellcheck source=tests/script.sh
 source "$BRAMBLE_SOURCE/tests/script.sh"
 
