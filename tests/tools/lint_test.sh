@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # tools/dev/lint refuses each fragment that breaks a rule, and takes the one beside it that does not.
 set -euo pipefail
+: "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
 # shellcheck source=tests/script.sh
 source "$BRAMBLE_SOURCE/tests/script.sh"
 

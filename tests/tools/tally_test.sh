@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What tools/test counts: each case of GoogleTest, each script, and a program that died as a failure.
 set -euo pipefail
+: "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
 # shellcheck source=tests/script.sh
 source "$BRAMBLE_SOURCE/tests/script.sh"
 

@@ -80,6 +80,8 @@ def grants(source, tree, targets):
         if is_system or header not in tree:
             continue
         owners = targets.owners.get(header)
+        if owners is None and pathlib.PurePosixPath(header).parent == pathlib.PurePosixPath(source.path).parent:
+            continue  # of that folder's own
         if owners is None:
             yield line, f'"{header}": no target\'s HDRS names it'
             continue
