@@ -98,7 +98,8 @@ class LeaseHolderTest : public testing::Test {
           connection.ok()) {
         return *std::move(connection);
       }
-      std::this_thread::sleep_for(milliseconds(10));  // until it listens
+      // lint: allow(sleep) nothing tells that it listens, other than trying
+      std::this_thread::sleep_for(milliseconds(10));
     }
     ADD_FAILURE() << "the lease holder does not listen";
     abort();
