@@ -65,7 +65,7 @@ class MovePace {
   void Forget(const NodeId& node) { released_.erase(node); }
 
  private:
-  const std::chrono::milliseconds pace_;
+  std::chrono::milliseconds pace_;
   std::set<NodeId> released_;
   std::optional<BootTime> last_;
 };

@@ -60,7 +60,7 @@ class LivenessTracker {
   void Schedule(const NodeId& node, Entry& entry);
   void Unschedule(const NodeId& node, Entry& entry);
 
-  const Timing timing_;
+  Timing timing_;
   absl::flat_hash_map<NodeId, Entry> entries_;
   std::set<std::pair<BootTime, NodeId>> due_;  // hearing does not touch it: Advance looks again
 };

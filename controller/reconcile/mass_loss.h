@@ -72,7 +72,7 @@ class MassLossBreaker {
 
   std::string PoolText(const std::string& name, const Pool& pool) const;
 
-  const MassLossOptions options_;
+  MassLossOptions options_;
   std::map<std::string, Pool> pools_;
   std::map<NodeId, std::string> pool_of_;
 };

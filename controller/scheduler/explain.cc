@@ -50,6 +50,14 @@ std::string CriticalText(const ClusterView::NodeRow& node) {
   return "";
 }
 
+const ClusterView::NodeRow& FirstByName(const PlacementQuery& query,
+                                        const std::vector<int32_t>& rows) {
+  const std::vector<ClusterView::NodeRow>& nodes = query.view().nodes();
+  return nodes[*std::min_element(rows.begin(), rows.end(), [&](int32_t a, int32_t b) {
+    return nodes[a].name < nodes[b].name;
+  })];
+}
+
 // One resource: what is wanted of it, what a node has left, how it is written and called.
 struct ResourceText {
   Refusal refusal;
@@ -171,7 +179,7 @@ std::string RefusalText(const PlacementQuery& query) {
                            " a container that it avoids or that avoids it"));
   }
   if (const int64_t nodes = count(Refusal::kCritical); nodes > 0) {
-    const ClusterView::NodeRow& first = query.view().nodes()[tally.Of(Refusal::kCritical)[0]];
+    const ClusterView::NodeRow& first = FirstByName(query, tally.Of(Refusal::kCritical));
     parts.push_back(StrCat(Nodes(nodes), " ", Is(nodes), " in a critical condition (",
                            first.name.str(), ": ", CriticalText(first), ")"));
   }
