@@ -57,12 +57,12 @@ class NodeDesiredState {
   std::map<ContainerId, Entry> containers_;
   std::map<ContainerId, api::Version> tombstones_;
   api::Version version_;
-  api::Version dropped_;   // before this a delta cannot say what changed
+  api::Version dropped_;  // before this a delta cannot say what changed
 };
 
 // The epoch to open because a node has seen more than the controller knows (a rolled-back snapshot,
-// a backup restored twice); nullopt: `seen` is not ahead of `ours`, or so far that the node lies and
-// would use the epochs up.
+// a backup restored twice); nullopt: `seen` is not ahead of `ours`, or so far that the node lies
+// and would use the epochs up.
 inline constexpr uint64_t kMaxEpochsAhead = 1'000'000;
 std::optional<uint64_t> EpochAbove(api::Version ours, api::Version seen);
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/reconcile/desired.h"
 
-#include <algorithm>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "base/random.h"
 #include "base/strings.h"
@@ -144,9 +144,15 @@ TEST(NodeDesiredStateTest, AnyHistoryConvergesAndDestroysOnlyByTombstone) {
       version.generation = state.version().generation + 1;
       switch (random.Below(6)) {
         case 0:
-        case 1: state.Put(Container(id, random.Below(5)), version); break;
-        case 2: state.Bury(Id(id), version); break;
-        case 3: state.Drop(Id(id), version); break;
+        case 1:
+          state.Put(Container(id, random.Below(5)), version);
+          break;
+        case 2:
+          state.Bury(Id(id), version);
+          break;
+        case 3:
+          state.Drop(Id(id), version);
+          break;
         default: {
           const std::optional<api::Desired> sent = state.Since(applied);
           if (!sent.has_value()) {

@@ -19,12 +19,12 @@ inline constexpr int64_t kDefaultDrainAtOnce = 2;
 
 // Where a container stands that is to leave a node.
 enum class LeaveState {
-  kHere,       // as it always was
-  kStopping,   // was told to stop, has not confirmed
-  kStopped,    // confirmed stopped here, not yet placed elsewhere
-  kStarting,   // placed elsewhere, not yet as desired there
-  kCopying,    // cold move of a pinned one under way
-  kThere,      // arrived
+  kHere,      // as it always was
+  kStopping,  // was told to stop, has not confirmed
+  kStopped,   // confirmed stopped here, not yet placed elsewhere
+  kStarting,  // placed elsewhere, not yet as desired there
+  kCopying,   // cold move of a pinned one under way
+  kThere,     // arrived
 };
 
 struct LeavingContainer {
@@ -32,9 +32,9 @@ struct LeavingContainer {
   ContainerName name;
   api::PlacementClass placement_class = api::PlacementClass::kPinned;
   bool wanted_running = true;
-  bool node_pinned = false;      // placement.node names this node: it can go nowhere else
+  bool node_pinned = false;  // placement.node names this node: it can go nowhere else
   LeaveState state = LeaveState::kHere;
-  std::string blocked;           // why the scheduler finds no other node; empty: it does
+  std::string blocked;  // why the scheduler finds no other node; empty: it does
 };
 
 struct DrainQuery {
@@ -46,14 +46,14 @@ struct DrainQuery {
 };
 
 struct DrainStep {
-  std::vector<ContainerId> stop;         // stop here now (movable)
-  std::vector<ContainerId> place;        // confirmed stopped: place elsewhere and start
-  std::vector<ContainerId> cold_move;    // pinned: stop, copy the writable layer, start there
-  std::vector<ContainerId> stay;         // will not leave: pinned with leave_pinned, or blocked
-  bool drained = false;                  // nothing that can or must leave is left
-  bool overdue = false;                  // past the deadline: nothing new is begun
+  std::vector<ContainerId> stop;       // stop here now (movable)
+  std::vector<ContainerId> place;      // confirmed stopped: place elsewhere and start
+  std::vector<ContainerId> cold_move;  // pinned: stop, copy the writable layer, start there
+  std::vector<ContainerId> stay;       // will not leave: pinned with leave_pinned, or blocked
+  bool drained = false;                // nothing that can or must leave is left
+  bool overdue = false;                // past the deadline: nothing new is begun
   int64_t percent = 0;
-  std::string message;                   // for the operation
+  std::string message;  // for the operation
 };
 
 // Movable ones first, by name; at most `at_once` on their way at any time.

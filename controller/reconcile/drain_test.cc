@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/reconcile/drain.h"
 
-#include <algorithm>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "base/random.h"
 #include "base/strings.h"
@@ -94,8 +94,7 @@ TEST(DrainTest, LeavePinnedStopsShortOfThePinned) {
   EXPECT_TRUE(step.drained);
   EXPECT_EQ(step.percent, 100);
   EXPECT_THAT(Names(step.stay), ElementsAre("db"));
-  EXPECT_EQ(step.message,
-            "drain of node \"pi-3\": 1 of 1 containers moved; stays: db (pinned)");
+  EXPECT_EQ(step.message, "drain of node \"pi-3\": 1 of 1 containers moved; stays: db (pinned)");
 }
 
 TEST(DrainTest, WhatHasNowhereToGoIsNotStoppedAndTheNodeIsNotDrained) {
@@ -180,7 +179,7 @@ TEST(DrainTest, CarriedOutItEndsAndKeepsItsPace) {
             container.state != LeaveState::kHere && container.state != LeaveState::kThere;
         under_way += moving ? 1 : 0;
         if (moving && random.Below(2) == 0) {
-          container.state = container.state == LeaveState::kStopping ? LeaveState::kStopped
+          container.state = container.state == LeaveState::kStopping  ? LeaveState::kStopped
                             : container.state == LeaveState::kStopped ? LeaveState::kStopped
                                                                       : LeaveState::kThere;
         }

@@ -28,8 +28,9 @@ FailoverDecision DecideFailover(const FailoverQuery& query, const Timing& timing
   }
   if (query.adopting) {
     return {.verdict = Failover::kFrozen,
-            .reason = "its node is unreachable; after a restore nothing is moved until the nodes "
-                      "have reported"};
+            .reason =
+                "its node is unreachable; after a restore nothing is moved until the nodes "
+                "have reported"};
   }
   if (query.known_off) {
     return {.verdict = Failover::kMove};
@@ -40,9 +41,10 @@ FailoverDecision DecideFailover(const FailoverQuery& query, const Timing& timing
   }
   const BootTime not_before = MayPlaceAgainAt(query.facts, timing);
   if (now < not_before) {
-    return {.verdict = Failover::kWait,
-            .not_before = not_before,
-            .reason = "its node is unreachable; it is placed again once its lease has surely ended"};
+    return {
+        .verdict = Failover::kWait,
+        .not_before = not_before,
+        .reason = "its node is unreachable; it is placed again once its lease has surely ended"};
   }
   return {.verdict = Failover::kMove};
 }

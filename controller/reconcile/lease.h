@@ -29,10 +29,10 @@ struct LeaseFacts {
 BootTime MayPlaceAgainAt(const LeaseFacts& facts, const Timing& timing);
 
 enum class Failover {
-  kStay,     // pinned, or not meant to run, or the node is heard: nothing to do
-  kWait,     // its lease may still be held: ask again at `not_before`
-  kFrozen,   // it could move, but the mass-loss breaker holds the pool
-  kMove,     // place it again now
+  kStay,    // pinned, or not meant to run, or the node is heard: nothing to do
+  kWait,    // its lease may still be held: ask again at `not_before`
+  kFrozen,  // it could move, but the mass-loss breaker holds the pool
+  kMove,    // place it again now
 };
 
 struct FailoverQuery {
@@ -40,7 +40,7 @@ struct FailoverQuery {
   bool wanted_running = false;
   bool node_unreachable = false;
   bool pool_frozen = false;
-  bool adopting = false;         // after a restore: nothing is moved until nodes have reported
+  bool adopting = false;  // after a restore: nothing is moved until nodes have reported
   // A person said that the node is off (`--force`): no lease is waited for.
   bool known_off = false;
   LeaseFacts facts;
@@ -48,8 +48,8 @@ struct FailoverQuery {
 
 struct FailoverDecision {
   Failover verdict = Failover::kStay;
-  BootTime not_before{};         // with kWait
-  std::string reason;            // for the container's status; empty with kStay of a healthy one
+  BootTime not_before{};  // with kWait
+  std::string reason;     // for the container's status; empty with kStay of a healthy one
 };
 
 FailoverDecision DecideFailover(const FailoverQuery& query, const Timing& timing, BootTime now);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/reconcile/lease.h"
 
-#include <functional>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <functional>
 
 #include "base/random.h"
 
@@ -25,14 +25,14 @@ FailoverQuery Silent() {
 
 TEST(LeaseTest, CountsFromTheLastRenewalOrTheStart) {
   const Timing timing;
-  EXPECT_EQ(MayPlaceAgainAt({.last_renewal = kStart + seconds(500), .controller_start = kStart},
-                            timing),
-            kStart + seconds(800));
+  EXPECT_EQ(
+      MayPlaceAgainAt({.last_renewal = kStart + seconds(500), .controller_start = kStart}, timing),
+      kStart + seconds(800));
   EXPECT_EQ(MayPlaceAgainAt({.controller_start = kStart}, timing), kStart + seconds(300))
       << "a restart grants every node the full time";
-  EXPECT_EQ(MayPlaceAgainAt({.last_renewal = kStart + seconds(1), .controller_start = kStart},
-                            timing),
-            kStart + seconds(301));
+  EXPECT_EQ(
+      MayPlaceAgainAt({.last_renewal = kStart + seconds(1), .controller_start = kStart}, timing),
+      kStart + seconds(301));
 }
 
 TEST(LeaseTest, LeasesGivenBeforeTheConfigurationWasShortenedStillCount) {
@@ -61,12 +61,12 @@ TEST(LeaseTest, FailoverIsATable) {
       {"frozen early", [](FailoverQuery& q) { q.pool_frozen = true; }, kStart, Failover::kFrozen},
       {"adopting", [](FailoverQuery& q) { q.adopting = true; }, due, Failover::kFrozen},
       {"known off", [](FailoverQuery& q) { q.known_off = true; }, kStart, Failover::kMove},
-      {"known off in a frozen pool",
-       [](FailoverQuery& q) { q.known_off = q.pool_frozen = true; }, kStart, Failover::kMove},
-      {"known off while adopting",
-       [](FailoverQuery& q) { q.known_off = q.adopting = true; }, due, Failover::kFrozen},
-      {"pinned and known off",
-       [](FailoverQuery& q) { q.movable = false, q.known_off = true; }, due, Failover::kStay},
+      {"known off in a frozen pool", [](FailoverQuery& q) { q.known_off = q.pool_frozen = true; },
+       kStart, Failover::kMove},
+      {"known off while adopting", [](FailoverQuery& q) { q.known_off = q.adopting = true; }, due,
+       Failover::kFrozen},
+      {"pinned and known off", [](FailoverQuery& q) { q.movable = false, q.known_off = true; }, due,
+       Failover::kStay},
   };
   for (const auto& row : rows) {
     FailoverQuery query = Silent();

@@ -6,10 +6,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "controller/reconcile/timing.h"
+
+#include "absl/container/flat_hash_map.h"
 
 namespace bramble::controller {
 

@@ -67,8 +67,8 @@ std::vector<MassLossChange> MassLossBreaker::Advance(BootTime now) {
   std::vector<MassLossChange> changes;
   for (auto pool = pools_.begin(); pool != pools_.end();) {
     AdvancePool(pool->first, pool->second, now, changes);
-    pool = pool->second.members.empty() && !pool->second.frozen ? pools_.erase(pool)
-                                                                : std::next(pool);
+    pool =
+        pool->second.members.empty() && !pool->second.frozen ? pools_.erase(pool) : std::next(pool);
   }
   return changes;
 }

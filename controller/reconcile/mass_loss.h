@@ -15,8 +15,8 @@
 namespace bramble::controller {
 
 struct MassLossOptions {
-  int64_t percent = 30;          // more than this share, and
-  int64_t min_nodes = 3;         // at least so many nodes
+  int64_t percent = 30;   // more than this share, and
+  int64_t min_nodes = 3;  // at least so many nodes
   std::chrono::seconds window{600};
   // Thaws once at most half of `percent`, or half of `min_nodes`, are still missing for this long.
   std::chrono::seconds calm{300};
@@ -25,7 +25,7 @@ struct MassLossOptions {
 struct MassLossChange {
   std::string pool;
   bool frozen = false;
-  std::string text;              // for the event: what happened and what a person can do
+  std::string text;  // for the event: what happened and what a person can do
 };
 
 // One breaker per pool.  The share is of the nodes that were there when the window began: a node
@@ -56,15 +56,15 @@ class MassLossBreaker {
   struct Member {
     std::string pool;
     std::optional<BootTime> lost_at;
-    bool counts = true;          // false: lost before the window, or forgiven
+    bool counts = true;  // false: lost before the window, or forgiven
   };
   struct Pool {
     std::map<NodeId, Member> members;
     bool frozen = false;
     bool thawed_by_hand = false;
     std::optional<BootTime> calm_since;
-    int64_t missing = 0;         // at the last Advance
-    int64_t present = 0;         // of so many that were there when the window began
+    int64_t missing = 0;  // at the last Advance
+    int64_t present = 0;  // of so many that were there when the window began
   };
 
   void AdvancePool(const std::string& name, Pool& pool, BootTime now,

@@ -41,7 +41,7 @@ TEST_F(MassLossTest, TripsAboveBothLimitsAndNotAt) {
     int lost;
     bool frozen;
   } rows[] = {
-      {10, 3, false}, {10, 4, true}, {9, 3, true},  {3, 2, false},    {3, 3, true},
+      {10, 3, false}, {10, 4, true}, {9, 3, true},     {3, 2, false},   {3, 3, true},
       {2, 2, false},  {4, 2, false}, {100, 30, false}, {100, 31, true},
   };
   for (const auto& row : rows) {

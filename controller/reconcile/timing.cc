@@ -74,8 +74,8 @@ absl::Status CheckTiming(const Timing& timing) {
                   " is below suspect_after of ", Seconds(timing.suspect_after));
   }
   if (timing.lease * 4 < timing.heartbeat_min * 15) {  // three heartbeats, each a quarter late
-    return refuse("a lease of ", Seconds(timing.lease), " does not outlive two missed heartbeats of ",
-                  Seconds(timing.heartbeat_min));
+    return refuse("a lease of ", Seconds(timing.lease),
+                  " does not outlive two missed heartbeats of ", Seconds(timing.heartbeat_min));
   }
   const milliseconds least = std::max(MinLostAfter(timing), timing.unreachable_after);
   if (timing.lost_after < least) {

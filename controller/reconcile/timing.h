@@ -14,11 +14,11 @@ struct Timing {
   std::chrono::milliseconds heartbeat_min{10'000};
   std::chrono::milliseconds suspect_after{30'000};
   std::chrono::milliseconds unreachable_after{60'000};
-  std::chrono::milliseconds lease{120'000};   // the node counts it from when it sent the renewal
-  std::chrono::milliseconds stop{30'000};     // after the lease ran out, until the kill
-  std::chrono::milliseconds margin{10'000};   // on top, for what nobody thought of
+  std::chrono::milliseconds lease{120'000};  // the node counts it from when it sent the renewal
+  std::chrono::milliseconds stop{30'000};    // after the lease ran out, until the kill
+  std::chrono::milliseconds margin{10'000};  // on top, for what nobody thought of
   std::chrono::milliseconds lost_after{300'000};  // a movable container is placed again, not before
-  int64_t clock_drift_percent = 1;            // between a node's clock and the controller's
+  int64_t clock_drift_percent = 1;                // between a node's clock and the controller's
   std::chrono::milliseconds move_pace{10'000};  // at most one lost node's containers per this time
 
   friend bool operator==(const Timing&, const Timing&) = default;

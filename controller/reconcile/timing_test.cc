@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/reconcile/timing.h"
 
-#include <functional>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <functional>
 
 #include "base/strings.h"
 

@@ -16,6 +16,11 @@ std::string FullName(const ProjectName& project, std::string_view name) {
   return StrCat(project.str(), "/", name);
 }
 
+// A key has no '=' in it (api::CheckLabels), so this is unambiguous.
+std::string LabelText(std::string_view key, std::string_view value) {
+  return StrCat(key, "=", value);
+}
+
 void Add(api::Resources& sum, const api::Resources& part) {
   sum.cpu += part.cpu;
   sum.memory += part.memory;
@@ -149,6 +154,39 @@ void ClusterView::RemoveContainer(const ContainerId& container) {
   container_index_.erase(entry);
 }
 
+void ClusterView::AddBearer(int32_t container, const std::string& label) {
+  const auto [entry, is_new] = label_numbers_.try_emplace(label, 0);
+  if (is_new && free_labels_.empty()) {
+    entry->second = static_cast<int32_t>(labels_.size());
+    labels_.emplace_back();
+  } else if (is_new) {
+    entry->second = free_labels_.back();
+    free_labels_.pop_back();
+  }
+  ContainerLabel& row = labels_[entry->second];
+  row.text = label;
+  containers_[container].labels.push_back(
+      {.label = entry->second, .position = static_cast<int32_t>(row.bearers.size())});
+  row.bearers.push_back({.container = container, .node = containers_[container].node});
+}
+
+void ClusterView::RemoveBearer(LabelPosition where) {
+  ContainerLabel& row = labels_[where.label];
+  const Bearer last = row.bearers.back();
+  row.bearers[where.position] = last;
+  for (LabelPosition& other : containers_[last.container].labels) {
+    if (other.label == where.label) {
+      other.position = where.position;
+    }
+  }
+  row.bearers.pop_back();
+  if (row.bearers.empty()) {
+    label_numbers_.erase(row.text);
+    row = ContainerLabel();
+    free_labels_.push_back(where.label);
+  }
+}
+
 void ClusterView::Attach(int32_t index, const PlacedContainer& container, int32_t node) {
   ContainerRow& row = containers_[index];
   row.id = container.id;
@@ -158,9 +196,8 @@ void ClusterView::Attach(int32_t index, const PlacedContainer& container, int32_
   row.limits = container.limits;
   row.labels.clear();
   for (const auto& [key, value] : container.labels) {
-    row.labels.push_back(LabelText(key, value));
+    AddBearer(index, LabelText(key, value));
   }
-  std::sort(row.labels.begin(), row.labels.end());
   row.avoid.clear();
   for (const std::string& name : container.avoid) {
     row.avoid.push_back(FullName(container.project, name));
@@ -173,9 +210,6 @@ void ClusterView::Attach(int32_t index, const PlacedContainer& container, int32_
   nodes_[node].containers.push_back(index);
   Add(nodes_[node].allocated, row.limits);
   container_by_name_[row.full_name] = index;
-  for (const std::string& label : row.labels) {
-    ++label_counts_[label][node];
-  }
 }
 
 void ClusterView::Detach(int32_t index) {
@@ -199,15 +233,8 @@ void ClusterView::Detach(int32_t index) {
       avoiders_.erase(avoiders);
     }
   }
-  for (const std::string& label : row.labels) {
-    const auto counts = label_counts_.find(label);
-    const auto count = counts->second.find(row.node);
-    if (--count->second == 0) {
-      counts->second.erase(count);
-    }
-    if (counts->second.empty()) {
-      label_counts_.erase(counts);
-    }
+  for (const LabelPosition where : row.labels) {
+    RemoveBearer(where);
   }
   row = ContainerRow();
 }
@@ -238,13 +265,9 @@ const std::vector<int32_t>* ClusterView::AvoidersOf(const ProjectName& project,
   return entry == avoiders_.end() ? nullptr : &entry->second;
 }
 
-std::string ClusterView::LabelText(std::string_view key, std::string_view value) {
-  return StrCat(key, "=", value);
-}
-
-const ClusterView::NodeCounts* ClusterView::CountsOf(const std::string& label) const {
-  const auto entry = label_counts_.find(label);
-  return entry == label_counts_.end() ? nullptr : &entry->second;
+int32_t ClusterView::LabelNumber(std::string_view key, std::string_view value) const {
+  const auto entry = label_numbers_.find(LabelText(key, value));
+  return entry == label_numbers_.end() ? -1 : entry->second;
 }
 
 }  // namespace bramble::controller

@@ -13,9 +13,10 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "api/container.h"
 #include "api/node.h"
+
+#include "absl/container/flat_hash_map.h"
 
 namespace bramble::controller {
 
@@ -63,7 +64,6 @@ class ClusterView {
   api::Resources AllocatedOn(const NodeId& node) const;
 
   // What follows is for the scheduler's own files: rows and the numbers that stand for texts.
-  using NodeCounts = absl::flat_hash_map<int32_t, int32_t>;
   using Label = std::pair<int32_t, int32_t>;  // key and value, interned
 
   struct NodeRow {
@@ -73,25 +73,35 @@ class ClusterView {
     bool cordoned = false;
     api::NodeState state = api::NodeState::kPending;
     api::DrainState drain = api::DrainState::kNone;
-    bool warning = false;                 // has a condition "warning"
+    bool warning = false;  // has a condition "warning"
     bool critical = false;
     api::Resources capacity;
     api::Resources allocated;
-    std::vector<int32_t> architectures;   // native first
-    std::vector<Label> labels;            // sorted; with pool, arch and node
-    std::vector<int32_t> images;          // sorted
-    std::vector<int32_t> containers;      // rows
+    std::vector<int32_t> architectures;      // native first
+    std::vector<Label> labels;               // sorted; with pool, arch and node
+    std::vector<int32_t> images;             // sorted
+    std::vector<int32_t> containers;         // rows
     std::vector<api::Condition> conditions;  // warnings and worse
+  };
+
+  // Where a container stands in the list of those that bear a label.
+  struct LabelPosition {
+    int32_t label = 0;
+    int32_t position = 0;
+  };
+  struct Bearer {
+    int32_t container = 0;
+    int32_t node = 0;
   };
 
   struct ContainerRow {
     ContainerId id;
-    std::string full_name;                // "project/name"
-    int32_t node = -1;                    // -1: this row is free
-    int32_t position = 0;                 // in its node's `containers`
+    std::string full_name;  // "project/name"
+    int32_t node = -1;      // -1: this row is free
+    int32_t position = 0;   // in its node's `containers`
     api::Resources limits;
-    std::vector<std::string> labels;      // "key=value", sorted
-    std::vector<std::string> avoid;       // full names, sorted
+    std::vector<LabelPosition> labels;
+    std::vector<std::string> avoid;  // full names, sorted
   };
 
   const std::vector<NodeRow>& nodes() const { return nodes_; }  // skip those not `used`
@@ -103,16 +113,24 @@ class ClusterView {
   int32_t ContainerNamed(const ProjectName& project, std::string_view name) const;
   // The rows of containers that do not want to share a node with "project/name".
   const std::vector<int32_t>* AvoidersOf(const ProjectName& project, std::string_view name) const;
-  // How many containers with that label each node has; nullptr: none anywhere.
-  const NodeCounts* CountsOf(const std::string& label) const;
-  static std::string LabelText(std::string_view key, std::string_view value);  // "key=value"
+  // The number of a label that some container bears, or -1; numbers are used again.
+  int32_t LabelNumber(std::string_view key, std::string_view value) const;
+  const std::vector<Bearer>& BearersOf(int32_t label) const { return labels_[label].bearers; }
 
  private:
+  struct ContainerLabel {
+    std::string text;
+    std::vector<Bearer> bearers;
+  };
+
+  void AddBearer(int32_t container, const std::string& label);
+  void RemoveBearer(LabelPosition where);
   void Attach(int32_t row, const PlacedContainer& container, int32_t node);
   void Detach(int32_t row);
   std::vector<Label> InternLabels(const api::Labels& labels);
 
-  Interner words_;   // of nodes: labels, digests, architectures; what containers bring comes and goes
+  Interner
+      words_;  // of nodes: labels, digests, architectures; what containers bring comes and goes
   std::vector<NodeRow> nodes_;
   std::vector<int32_t> free_nodes_;
   absl::flat_hash_map<NodeId, int32_t> node_index_;
@@ -122,7 +140,9 @@ class ClusterView {
   absl::flat_hash_map<ContainerId, int32_t> container_index_;
   absl::flat_hash_map<std::string, int32_t> container_by_name_;
   absl::flat_hash_map<std::string, std::vector<int32_t>> avoiders_;  // of a full name
-  absl::flat_hash_map<std::string, NodeCounts> label_counts_;        // of "key=value"
+  absl::flat_hash_map<std::string, int32_t> label_numbers_;          // of "key=value"
+  std::vector<ContainerLabel> labels_;
+  std::vector<int32_t> free_labels_;
 };
 
 }  // namespace bramble::controller

@@ -81,13 +81,13 @@ TEST_F(ClusterViewTest, RemovingANodeForgetsItsContainersAndTheirLabels) {
   PlacementRequest request = TestRequest("x");
   request.placement.avoid = {"y", "y"};
   view_.PutContainer(TestContainer(request, a_.id, {{"app", "web"}}));
-  ASSERT_NE(view_.CountsOf("app=web"), nullptr);
+  ASSERT_GE(view_.LabelNumber("app", "web"), 0);
   ASSERT_NE(view_.AvoidersOf(request.project, "y"), nullptr);
 
   view_.RemoveNode(a_.id);
 
   EXPECT_EQ(view_.container_count(), 0u);
-  EXPECT_EQ(view_.CountsOf("app=web"), nullptr);
+  EXPECT_EQ(view_.LabelNumber("app", "web"), -1);
   EXPECT_EQ(view_.AvoidersOf(request.project, "y"), nullptr);
   EXPECT_EQ(view_.ContainerNamed(request.project, "x"), -1);
 }
@@ -109,8 +109,7 @@ TEST_F(ClusterViewTest, AnyHistoryGivesTheSumsOfWhatIsLeft) {
     const auto node = static_cast<int>(random.Below(nodes.size()));
     PlacementRequest request = TestRequest(name, memory);
     request.placement.avoid = {StrCat("x", random.Below(40))};
-    view_.PutContainer(
-        TestContainer(request, nodes[node].id, {{"app", StrCat(random.Below(3))}}));
+    view_.PutContainer(TestContainer(request, nodes[node].id, {{"app", StrCat(random.Below(3))}}));
     left[name] = {memory, node};
   }
 
@@ -122,13 +121,14 @@ TEST_F(ClusterViewTest, AnyHistoryGivesTheSumsOfWhatIsLeft) {
     EXPECT_EQ(MemoryOn(nodes[i]), sums[i]);
   }
   EXPECT_EQ(view_.container_count(), left.size());
-  int64_t labelled = 0;
-  for (const char* label : {"app=0", "app=1", "app=2"}) {
-    for (const auto& [node, count] : *view_.CountsOf(label)) {
-      labelled += count;
+  size_t labelled = 0;
+  for (const char* value : {"0", "1", "2"}) {
+    for (const ClusterView::Bearer bearer : view_.BearersOf(view_.LabelNumber("app", value))) {
+      EXPECT_EQ(view_.container(bearer.container).node, bearer.node);
+      ++labelled;
     }
   }
-  EXPECT_EQ(labelled, static_cast<int64_t>(left.size()));
+  EXPECT_EQ(labelled, left.size());
 }
 
 }  // namespace

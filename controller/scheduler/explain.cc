@@ -24,11 +24,16 @@ std::string Joined(const std::vector<std::string>& parts, std::string_view separ
 
 std::string_view StateText(api::NodeState state) {
   switch (state) {
-    case api::NodeState::kPending: return "waiting for approval";
-    case api::NodeState::kUnreachable: return "unreachable";
-    case api::NodeState::kHeld: return "held (a cloned card?)";
-    case api::NodeState::kOff: return "switched off";
-    default: return api::kNodeStateNames[static_cast<size_t>(state)];
+    case api::NodeState::kPending:
+      return "waiting for approval";
+    case api::NodeState::kUnreachable:
+      return "unreachable";
+    case api::NodeState::kHeld:
+      return "held (a cloned card?)";
+    case api::NodeState::kOff:
+      return "switched off";
+    default:
+      return api::kNodeStateNames[static_cast<size_t>(state)];
   }
 }
 
@@ -64,7 +69,7 @@ struct ResourceText {
   std::string wanted;
   std::function<int64_t(const api::Resources&)> amount;
   std::function<std::string(int64_t)> write;
-  std::string of;     // "512MiB of disk"
+  std::string of;  // "512MiB of disk"
   std::string noun;
 };
 
@@ -87,8 +92,8 @@ std::vector<ResourceText> ResourceTexts(const api::Resources& want) {
 // Every node counted under what it refused first.
 struct Tally {
   std::array<std::vector<int32_t>, kRefusals> rows;
-  std::map<int32_t, int64_t> by_term;              // of kLabels
-  std::map<std::string_view, int64_t> by_state;    // of kState
+  std::map<int32_t, int64_t> by_term;            // of kLabels
+  std::map<std::string_view, int64_t> by_state;  // of kState
   const std::vector<int32_t>& Of(Refusal refusal) const {
     return rows[static_cast<size_t>(refusal)];
   }
@@ -136,12 +141,12 @@ void AddResources(const PlacementQuery& query, const Tally& tally,
     }
     const std::string& name = query.view().nodes()[best].name.str();
     const auto count = static_cast<int64_t>(rows.size());
-    parts.push_back(lacking == 1 ? StrCat("no node has ", text.wanted, text.of,
-                                          " free: the most is ", text.write(most), " on ", name)
-                                 : StrCat(Nodes(count), count == 1 ? " lacks " : " lack ",
-                                          text.noun, " (", text.wanted, text.of,
-                                          " wanted, the most is ", text.write(most), " on ", name,
-                                          ")"));
+    parts.push_back(lacking == 1
+                        ? StrCat("no node has ", text.wanted, text.of, " free: the most is ",
+                                 text.write(most), " on ", name)
+                        : StrCat(Nodes(count), count == 1 ? " lacks " : " lack ", text.noun, " (",
+                                 text.wanted, text.of, " wanted, the most is ", text.write(most),
+                                 " on ", name, ")"));
   }
 }
 
@@ -157,8 +162,8 @@ std::string RefusalText(const PlacementQuery& query) {
     if (row < 0) {
       return StrCat("it may only run on node \"", placement.node, "\", which does not exist");
     }
-    return StrCat("it may only run on node \"", placement.node, "\": ",
-                  Joined(RefusalTexts(query, row), ", "));
+    return StrCat("it may only run on node \"", placement.node,
+                  "\": ", Joined(RefusalTexts(query, row), ", "));
   }
   const Tally tally = Count(query);
   std::vector<std::string> parts;
@@ -167,12 +172,12 @@ std::string RefusalText(const PlacementQuery& query) {
     return static_cast<int64_t>(tally.Of(refusal).size());
   };
   for (const auto& [term, nodes] : tally.by_term) {
-    parts.push_back(StrCat(Nodes(nodes), " ", Does(nodes), " not match ",
-                           ToString(placement.required[term])));
+    parts.push_back(
+        StrCat(Nodes(nodes), " ", Does(nodes), " not match ", ToString(placement.required[term])));
   }
   if (const int64_t nodes = count(Refusal::kArchitecture); nodes > 0) {
-    parts.push_back(StrCat(Nodes(nodes), " cannot run the image (it has ", VariantsText(query),
-                           ")"));
+    parts.push_back(
+        StrCat(Nodes(nodes), " cannot run the image (it has ", VariantsText(query), ")"));
   }
   if (const int64_t nodes = count(Refusal::kAvoid); nodes > 0) {
     parts.push_back(StrCat(Nodes(nodes), nodes == 1 ? " holds" : " hold",
@@ -207,14 +212,14 @@ std::vector<std::string> RefusalTexts(const PlacementQuery& query, int32_t row) 
       texts.push_back(text());
     }
   };
-  add(Refusal::kOtherNode, [&] {
-    return StrCat("it may only run on node \"", query.request().placement.node, "\"");
-  });
+  add(Refusal::kOtherNode,
+      [&] { return StrCat("it may only run on node \"", query.request().placement.node, "\""); });
   add(Refusal::kExcluded, [] { return std::string("it must leave this node"); });
   add(Refusal::kState, [&] { return StrCat("is ", StateText(node.state)); });
   add(Refusal::kCordoned, [] { return std::string("is cordoned"); });
   add(Refusal::kDraining, [] { return std::string("is drained or being drained"); });
-  add(Refusal::kCritical, [&] { return StrCat("is in a critical condition: ", CriticalText(node)); });
+  add(Refusal::kCritical,
+      [&] { return StrCat("is in a critical condition: ", CriticalText(node)); });
   add(Refusal::kArchitecture, [&] {
     return StrCat("runs ", query.view().words().TextOf(node.architectures[0]),
                   ", and the image has ", VariantsText(query));
@@ -223,9 +228,8 @@ std::vector<std::string> RefusalTexts(const PlacementQuery& query, int32_t row) 
     const size_t term = query.FailedTerm(node);
     return StrCat("does not match ", ToString(query.request().placement.required[term]));
   });
-  add(Refusal::kAvoid, [&] {
-    return StrCat("holds ", Joined(query.AvoidedOn(row), ", "), ", to be kept apart");
-  });
+  add(Refusal::kAvoid,
+      [&] { return StrCat("holds ", Joined(query.AvoidedOn(row), ", "), ", to be kept apart"); });
   const api::Resources free = query.FreeOn(row);
   for (const ResourceText& text : ResourceTexts(query.request().limits)) {
     add(text.refusal, [&] {

@@ -66,11 +66,9 @@ PlacementQuery::PlacementQuery(const ClusterView& view, const PlacementRequest& 
     preferred_.push_back(Compile(term));
     preferred_weight_ += term.weight;
   }
-  for (const auto& [key, value] : placement.spread) {
-    spread_.push_back(ClusterView::LabelText(key, value));
-    spread_counts_.push_back(view.CountsOf(spread_.back()));
+  if (!placement.spread.empty()) {
+    CountAlike(placement.spread);
   }
-  std::sort(spread_.begin(), spread_.end());
 }
 
 PlacementQuery::Term PlacementQuery::Compile(const api::LabelTerm& term) const {
@@ -90,10 +88,14 @@ bool PlacementQuery::Matches(const NodeRow& node, const Term& term) {
     return std::find(term.values.begin(), term.values.end(), label->second) != term.values.end();
   };
   switch (term.op) {
-    case api::LabelOperator::kIn: return exists && is_one_of();
-    case api::LabelOperator::kNotIn: return !exists || !is_one_of();
-    case api::LabelOperator::kExists: return exists;
-    case api::LabelOperator::kNotExists: return !exists;
+    case api::LabelOperator::kIn:
+      return exists && is_one_of();
+    case api::LabelOperator::kNotIn:
+      return !exists || !is_one_of();
+    case api::LabelOperator::kExists:
+      return exists;
+    case api::LabelOperator::kNotExists:
+      return !exists;
   }
   return false;
 }
@@ -149,8 +151,7 @@ RefusalSet PlacementQuery::Refuse(int32_t row, bool all) const {
     }
     return condition && !all;
   };
-  const bool alive =
-      node.state == api::NodeState::kReady || node.state == api::NodeState::kSuspect;
+  const bool alive = node.state == api::NodeState::kReady || node.state == api::NodeState::kSuspect;
   const auto excluded = [&] {
     return std::find(excluded_.begin(), excluded_.end(), row) != excluded_.end();
   };
@@ -194,32 +195,30 @@ std::vector<std::string> PlacementQuery::AvoidedOn(int32_t row) const {
   return names;
 }
 
-int64_t PlacementQuery::SpreadCount(int32_t row) const {
-  int64_t count = INT64_MAX;
-  for (const ClusterView::NodeCounts* counts : spread_counts_) {
-    const auto entry = counts == nullptr ? ClusterView::NodeCounts::const_iterator()
-                                         : counts->find(row);
-    if (counts == nullptr || entry == counts->end()) {
-      return 0;
+void PlacementQuery::CountAlike(const api::Labels& spread) {
+  spread_counts_.assign(view_.nodes().size(), 0);
+  std::vector<int32_t> labels;
+  for (const auto& [key, value] : spread) {
+    labels.push_back(view_.LabelNumber(key, value));
+    if (labels.back() < 0) {
+      return;  // nobody bears it, so nobody bears all
     }
-    count = std::min<int64_t>(count, entry->second);
   }
-  if (spread_.empty()) {
-    return 0;
-  }
-  const auto bears_all = [&](const ClusterView::ContainerRow& container) {
-    return std::includes(container.labels.begin(), container.labels.end(), spread_.begin(),
-                         spread_.end());
+  // Walk those that bear the rarest label, and look whether they bear the others.
+  std::swap(labels.front(),
+            *std::min_element(labels.begin(), labels.end(), [&](int32_t a, int32_t b) {
+              return view_.BearersOf(a).size() < view_.BearersOf(b).size();
+            }));
+  const auto bears = [](const ClusterView::ContainerRow& container, int32_t label) {
+    return std::any_of(container.labels.begin(), container.labels.end(),
+                       [&](ClusterView::LabelPosition own) { return own.label == label; });
   };
-  if (spread_.size() > 1) {
-    // Each label alone is counted; which containers bear all of them has to be looked at.
-    const std::vector<int32_t>& here = view_.nodes()[row].containers;
-    count = std::count_if(here.begin(), here.end(), [&](int32_t container) {
-      return bears_all(view_.container(container));
+  for (const ClusterView::Bearer bearer : view_.BearersOf(labels.front())) {
+    const bool alike = std::all_of(labels.begin() + 1, labels.end(), [&](int32_t label) {
+      return bears(view_.container(bearer.container), label);
     });
+    spread_counts_[bearer.node] += alike && bearer.container != self_ ? 1 : 0;
   }
-  const bool own = self_ >= 0 && view_.container(self_).node == row;
-  return count - (own && bears_all(view_.container(self_)) ? 1 : 0);
 }
 
 int64_t PlacementQuery::PackingPoints(int32_t row) const {

@@ -14,9 +14,9 @@ namespace bramble::controller {
 
 // Why a node will not do, in the order in which it is asked.
 enum class Refusal : uint32_t {
-  kOtherNode,      // the request names another node
+  kOtherNode,  // the request names another node
   kExcluded,
-  kState,          // pending, unreachable, held or off
+  kState,  // pending, unreachable, held or off
   kCordoned,
   kDraining,
   kCritical,
@@ -63,7 +63,7 @@ class PlacementQuery {
   RefusalSet Refuse(int32_t row, bool all) const;
 
   // How many containers with the labels of Placement::spread the node holds; 0 when none are given.
-  int64_t SpreadCount(int32_t row) const;
+  int64_t SpreadCount(int32_t row) const { return wants_spread() ? spread_counts_[row] : 0; }
   struct SpreadRange {
     int64_t min = 0;
     int64_t max = 0;
@@ -81,7 +81,7 @@ class PlacementQuery {
   // The containers on the node that must not share it with the request, by "project/name".
   std::vector<std::string> AvoidedOn(int32_t row) const;
 
-  bool wants_spread() const { return !spread_.empty(); }
+  bool wants_spread() const { return !spread_counts_.empty(); }
   const ClusterView& view() const { return view_; }
   const PlacementRequest& request() const { return request_; }
   const SchedulerOptions& options() const { return options_; }
@@ -98,21 +98,21 @@ class PlacementQuery {
   Term Compile(const api::LabelTerm& term) const;
   static bool Matches(const NodeRow& node, const Term& term);
   int64_t PackingPoints(int32_t row) const;
+  void CountAlike(const api::Labels& spread);
 
   const ClusterView& view_;
   const PlacementRequest& request_;
   const SchedulerOptions& options_;
-  int32_t self_ = -1;                    // the row of the container itself, when it has a node
-  int32_t only_ = -1;                    // the row of the node that the request names
-  std::vector<int32_t> excluded_;        // rows of nodes
+  int32_t self_ = -1;              // the row of the container itself, when it has a node
+  int32_t only_ = -1;              // the row of the node that the request names
+  std::vector<int32_t> excluded_;  // rows of nodes
   std::vector<std::pair<int32_t, int32_t>> avoided_;  // row of a node, row of a container there
-  std::vector<int32_t> architectures_;   // of each variant
+  std::vector<int32_t> architectures_;                // of each variant
   std::vector<int32_t> digests_;
   std::vector<Term> required_;
   std::vector<Term> preferred_;
-  int64_t preferred_weight_ = 0;         // the sum
-  std::vector<std::string> spread_;      // "key=value", sorted
-  std::vector<const ClusterView::NodeCounts*> spread_counts_;
+  int64_t preferred_weight_ = 0;        // the sum
+  std::vector<int32_t> spread_counts_;  // per row of a node; empty: nothing to spread
 };
 
 // Why no node takes `query`, for people: counts of what each node refused first.

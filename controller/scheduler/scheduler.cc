@@ -74,10 +74,10 @@ void AddScore(const PlacementQuery& query, int32_t row, PlacementQuery::SpreadRa
   const NodeScore score = query.Score(row, range);
   verdict.score = static_cast<double>(score.total()) / kPoint;
   const api::Resources free = query.FreeOn(row);
-  AddPart(verdict, "packing", score.packing,
-          StrCat(ToString(free.memory), " and ", ToString(free.cpu), " CPUs to give, ",
-                 query.options().packing == Packing::kSpread ? "emptier" : "fuller",
-                 " nodes first"));
+  AddPart(
+      verdict, "packing", score.packing,
+      StrCat(ToString(free.memory), " and ", ToString(free.cpu), " CPUs to give, ",
+             query.options().packing == Packing::kSpread ? "emptier" : "fuller", " nodes first"));
   AddPart(verdict, "preferred", score.preferred, "labels that were preferred");
   AddPart(verdict, "spread", score.spread,
           StrCat(query.SpreadCount(row), " containers alike are here"));

@@ -17,10 +17,8 @@ inline api::Node TestNode(const std::string& name, int64_t memory_mib = 1024 + 6
   node.state = api::NodeState::kReady;
   node.inventory.architecture = "arm64";
   node.inventory.also_runs = {"armhf"};
-  node.inventory.capacity = {.cpu = {cores * 1000},
-                             .memory = {memory_mib * kMiB},
-                             .disk = {16 * kGiB},
-                             .pids = 32768};
+  node.inventory.capacity = {
+      .cpu = {cores * 1000}, .memory = {memory_mib * kMiB}, .disk = {16 * kGiB}, .pids = 32768};
   return node;
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What holds of every placement, on random clusters, against a plain reading of the rules.
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <map>
-
-#include <gtest/gtest.h>
 
 #include "controller/scheduler/scheduler.h"
 #include "controller/scheduler/scheduler_fixture.h"
@@ -80,10 +80,14 @@ bool LabelHolds(const api::Node& node, const api::LabelTerm& term) {
   const bool exists = label != labels.end();
   const bool listed = exists && std::count(term.values.begin(), term.values.end(), label->second);
   switch (term.op) {
-    case api::LabelOperator::kIn: return listed;
-    case api::LabelOperator::kNotIn: return !listed;
-    case api::LabelOperator::kExists: return exists;
-    case api::LabelOperator::kNotExists: return !exists;
+    case api::LabelOperator::kIn:
+      return listed;
+    case api::LabelOperator::kNotIn:
+      return !listed;
+    case api::LabelOperator::kExists:
+      return exists;
+    case api::LabelOperator::kNotExists:
+      return !exists;
   }
   return false;
 }
@@ -144,9 +148,9 @@ TEST_P(SchedulerPropertyTest, PlacesWhereTheRulesAllowAndOnlyThere) {
 
     double best = -1e18;
     for (const NodeVerdict& verdict : explanation.nodes) {
-      const api::Node& node = *std::find_if(
-          cluster.nodes.begin(), cluster.nodes.end(),
-          [&](const api::Node& other) { return other.id == verdict.node; });
+      const api::Node& node =
+          *std::find_if(cluster.nodes.begin(), cluster.nodes.end(),
+                        [&](const api::Node& other) { return other.id == verdict.node; });
       EXPECT_EQ(verdict.fits, Allowed(cluster, node, request, options)) << verdict.name;
       EXPECT_EQ(verdict.fits, verdict.reasons.empty());
       best = verdict.fits ? std::max(best, verdict.score) : best;
@@ -158,8 +162,8 @@ TEST_P(SchedulerPropertyTest, PlacesWhereTheRulesAllowAndOnlyThere) {
     }
     EXPECT_EQ(result.choice->score, best);
     EXPECT_EQ(result.choice->node, explanation.nodes[0].node);
-    PlacedContainer placed = TestContainer(
-        request, result.choice->node, {{"app", Pick(random, {"web", "db"})}});
+    PlacedContainer placed =
+        TestContainer(request, result.choice->node, {{"app", Pick(random, {"web", "db"})}});
     ASSERT_TRUE(cluster.view.PutContainer(placed));
     cluster.containers.emplace_back(placed, request.placement);
   }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/scheduler/scheduler.h"
 
-#include <functional>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <functional>
 
 #include "controller/scheduler/scheduler_fixture.h"
 
@@ -125,8 +125,7 @@ TEST_F(SchedulerTest, ProcessIdsAreCounted) {
   PlacementRequest request = TestRequest("web");
   request.limits.pids = 1001;
 
-  EXPECT_EQ(Where(request),
-            "[no node has 1001 processes free: the most is 1000 processes on pi]");
+  EXPECT_EQ(Where(request), "[no node has 1001 processes free: the most is 1000 processes on pi]");
 }
 
 TEST_F(SchedulerTest, ARequiredLabelIsAPlainFilter) {
@@ -211,7 +210,8 @@ TEST_F(SchedulerTest, ANodeThatCannotTakePartIsCountedUnderItsReason) {
     std::function<void(api::Node&)> change;
     const char* reason;
   } rows[] = {
-      {[](api::Node& n) { n.state = api::NodeState::kPending; }, "[1 node is waiting for approval]"},
+      {[](api::Node& n) { n.state = api::NodeState::kPending; },
+       "[1 node is waiting for approval]"},
       {[](api::Node& n) { n.state = api::NodeState::kUnreachable; }, "[1 node is unreachable]"},
       {[](api::Node& n) { n.state = api::NodeState::kHeld; }, "[1 node is held (a cloned card?)]"},
       {[](api::Node& n) { n.state = api::NodeState::kOff; }, "[1 node is switched off]"},
@@ -220,7 +220,9 @@ TEST_F(SchedulerTest, ANodeThatCannotTakePartIsCountedUnderItsReason) {
        "[1 node is drained or being drained]"},
       {[](api::Node& n) { n.drain = api::DrainState::kDrained; },
        "[1 node is drained or being drained]"},
-      {[](api::Node& n) { n.conditions = {{"disk-full", "critical", "no block is left"}}; },
+      {[](api::Node& n) {
+         n.conditions = {{"disk-full", "critical", "no block is left"}};
+       },
        "[1 node is in a critical condition (pi: disk-full: no block is left)]"},
   };
   for (const auto& row : rows) {
@@ -258,8 +260,7 @@ TEST_F(SchedulerTest, AvoidHoldsInBothDirections) {
   EXPECT_EQ(Where(db), "a") << "db says nothing of web, but web avoids db";
 
   db.placement.node = "b";
-  EXPECT_EQ(Where(db),
-            "[it may only run on node \"b\": holds default/web, to be kept apart]");
+  EXPECT_EQ(Where(db), "[it may only run on node \"b\": holds default/web, to be kept apart]");
 }
 
 TEST_F(SchedulerTest, AvoidIsOfOneProject) {
@@ -351,9 +352,8 @@ TEST_F(SchedulerTest, ExplainNamesEveryReasonAndEveryPart) {
   EXPECT_EQ(explanation.nodes[0].name.str(), "c");
   EXPECT_EQ(explanation.nodes[0].score, explanation.result.choice->score);
   EXPECT_EQ(explanation.nodes[1].name.str(), "a");
-  EXPECT_THAT(explanation.nodes[2].reasons,
-              ElementsAre("is cordoned", "does not match !disk",
-                          "has 24MiB free of the 256MiB wanted"));
+  EXPECT_THAT(explanation.nodes[2].reasons, ElementsAre("is cordoned", "does not match !disk",
+                                                        "has 24MiB free of the 256MiB wanted"));
   double sum = 0;
   for (const ScorePart& part : explanation.nodes[0].parts) {
     sum += part.points;
