@@ -32,6 +32,10 @@ target_include_directories(bramble_options INTERFACE "${CMAKE_SOURCE_DIR}" "${CM
 target_compile_definitions(bramble_options INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
   BRAMBLE_VERSION="${PROJECT_VERSION}")
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  # Images are larger than 2 GiB on these boards too.
+  target_compile_definitions(bramble_options INTERFACE _FILE_OFFSET_BITS=64)
+endif()
 
 if(BRAMBLE_SANITIZE)
   target_compile_options(bramble_options INTERFACE

@@ -208,8 +208,8 @@ class Holder {
     itimerspec timer{};
     if (wake.has_value()) {
       const int64_t at = *wake > 0 ? *wake : 1;  // 0 would disarm it
-      timer.it_value = {.tv_sec = at / kNanosecondsPerSecond,
-                        .tv_nsec = at % kNanosecondsPerSecond};
+      timer.it_value = {.tv_sec = static_cast<time_t>(at / kNanosecondsPerSecond),
+                        .tv_nsec = static_cast<long>(at % kNanosecondsPerSecond)};
     }
     timerfd_settime(timer_, TFD_TIMER_ABSTIME, &timer, nullptr);
   }
