@@ -82,7 +82,7 @@ class Certificate {
   std::string Der() const;
 
   PublicKey Key() const;
-  Sha256Digest Spki() const { return Key().Spki(); }
+  Sha256Digest Spki() const;
   Sha256Digest Fingerprint() const;  // SHA-256 of Der()
   std::string SerialHex() const;
   std::string CommonName() const;

@@ -31,12 +31,6 @@ struct HttpRequest {
   std::function<void(uint64_t sent)> progress;
 };
 
-struct HttpReply {
-  int status = 0;
-  HeaderList headers;
-  std::string body;
-};
-
 struct HttpClientOptions {
   HostPort target;
   std::shared_ptr<TlsClientContext> tls;

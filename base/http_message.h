@@ -39,6 +39,12 @@ class HeaderList {
   std::vector<Field> fields_;
 };
 
+struct HttpReply {
+  int status = 0;
+  HeaderList headers;
+  std::string body;
+};
+
 bool EqualIgnoringCase(std::string_view a, std::string_view b);
 
 // "Not Found".
