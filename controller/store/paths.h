@@ -13,6 +13,7 @@ namespace bramble::controller {
 //     controller.db             the store (SQLite; -wal and -shm beside it while it is open)
 //     ca.key, ca.crt            the cluster's authority
 //     server.key, server.crt    what both listeners show
+//     lock                      held by the controller that uses this directory
 //     setup-code                0600, until the cluster was initialised
 //     blobs/sha256/ab/ab12…     images, named by the SHA-256 of their bytes
 //     blobs/incoming/           uploads under way; emptied at the start
@@ -30,6 +31,7 @@ struct StatePaths {
   Path CaCertificate() const { return state / "ca.crt"; }
   Path ServerKey() const { return state / "server.key"; }
   Path ServerCertificate() const { return state / "server.crt"; }
+  Path Lock() const { return state / "lock"; }
   Path SetupCode() const { return state / "setup-code"; }
   Path Blobs() const { return state / "blobs"; }
   Path Temporary() const { return state / "tmp"; }
