@@ -122,7 +122,7 @@ test_words() {
   refused sleep node/a_test.cc 'void F() { std::this_thread::sleep_for(1s); }'
   refused todo node/a.cc '// TODO: later'
   taken todo node/a.cc '// TODO(#12): later'
-  refused size node/a.cc "$(printf 'int x;\n%.0s' $(seq 501))"
+  refused size node/a.cc "$(printf 'int x;\n%.0s' $(seq 601))"
   refused registry node/a.cc "// from deb.${distribution}.org"
   taken throw node/a.cc $'// lint: allow(throw) the library asks for it\nvoid F() { throw 1; }'
 }

@@ -5,7 +5,8 @@ import re
 
 from includes import PURE, matches
 
-MAX_LINES = 500
+# A file over 500 lines is asking to be two; at these it is told so.
+MAX_LINES = 600
 MAX_TEST_LINES = 800
 
 
@@ -43,7 +44,9 @@ def co_await(source):
 
 
 def detached(source):
-    """C6: nothing is detached."""
+    """C6: nothing is detached.  base/ makes the scopes; its own loops hold what they use and end with it."""
+    if source.path.startswith("base/"):
+        return
     for line, _ in _find(source, r"\bdetached\b(?!\s*=)|\.detach\(\)"):
         yield line, "nothing is detached: Spawn it in a scope"
 
@@ -82,8 +85,8 @@ def clock(source):
 
 
 def no_throw(source):
-    """E1: we throw nothing."""
-    for line, _ in _find(source, r"\bthrow\b"):
+    """E1: we throw nothing.  A cancellation that is not ours to take goes on: `throw;`."""
+    for line, _ in _find(source, r"\bthrow\b(?!\s*;)"):
         yield line, "we throw nothing: return absl::Status"
 
 
@@ -98,7 +101,7 @@ def names(source):
 
 def file_name(source):
     """N3 for files."""
-    if re.search(r"(?:^|_)(?:manager|helpers?|utils?|impl|misc)(?:_|\.)", source.name):
+    if re.search(r"(?:^|_)(?:manager|helpers?|utils?|misc)(?:_|\.)", source.name):
         yield 1, f"{source.name}: a name that refuses nothing"
 
 

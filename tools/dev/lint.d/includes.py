@@ -15,6 +15,7 @@ DIRECTION = {
     "tools": ("api", "base"),
     # These drive the products from outside, or measure their parts.
     "tools/bench": PROJECT,
+    "tools/bench.d": PROJECT,
     "tools/sim": PROJECT,
     "tests": PROJECT,
 }

@@ -7,13 +7,13 @@ import re
 
 from includes import PROJECT, top
 
-_CALL = re.compile(r"\b(bramble_library|bramble_binary|bramble_test)\s*\(([^()]*)\)")
+_CALL = re.compile(r"\b(bramble_library|bramble_binary|bramble_test|bramble_bench)\s*\(([^()]*)\)")
 _KEYWORDS = {"NAME", "HDRS", "SRCS", "DEPS", "LABELS", "DATA", "TIMEOUT", "ENVIRONMENT"}
 
 
 @dataclasses.dataclass
 class Target:
-    """One call of bramble_library, bramble_binary or bramble_test."""
+    """One call of bramble_library, bramble_binary, bramble_test or bramble_bench."""
     name: str
     path: str  # of its CMakeLists.txt
     line: int
@@ -37,7 +37,8 @@ def parse(source):
     folder = pathlib.PurePosixPath(source.path).parent
     text = re.sub(r"#[^\n]*", lambda match: " " * len(match.group(0)), source.text)
     for match in _CALL.finditer(text):
-        arguments = _arguments(match.group(2).split())
+        words = match.group(2).split()
+        arguments = _arguments(words if words[:1] == ["NAME"] else ["NAME"] + words)  # bramble_bench(name SRCS …)
         if not arguments.get("NAME"):
             continue
         files = [str(folder / file) for file in arguments.get("HDRS", []) + arguments.get("SRCS", [])]
