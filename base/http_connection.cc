@@ -245,6 +245,7 @@ std::optional<Response> HttpConnection::Refuse(const Router::Match& match) {
 
 asio::awaitable<Response> HttpConnection::Answer() {
   if (absl::Status bad = CheckHead(); !bad.ok()) {
+    keep_ = false;
     co_return ProblemOf(bad);
   }
   const Router::Match match =
@@ -362,6 +363,7 @@ asio::awaitable<absl::StatusOr<std::string>> HttpConnection::ReadBodyPiece() {
 // not read, what we said.
 asio::awaitable<void> HttpConnection::Linger() {
   size_t dropped = 0;
+  stream_->CloseWrite();
   WaitBegins(kMaxLinger, /*disposable=*/true);
   while (dropped < kMaxLingerBytes) {
     in_.clear();

@@ -142,7 +142,9 @@ class TlsStream {
   // All of `bytes`, which must live until then.
   asio::awaitable<absl::Status> Write(std::string_view bytes);
 
-  // Says goodbye (close_notify) as far as that needs no waiting, and closes.
+  // Says goodbye (close_notify) as far as that needs no waiting; reading goes on.
+  void CloseWrite();
+  // CloseWrite, and closes.
   void Close();
   // Closes at once.  What waits ends with kUnavailable.
   void Abort();

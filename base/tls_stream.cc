@@ -470,11 +470,19 @@ asio::awaitable<absl::Status> TlsStream::Write(std::string_view bytes) {
   co_return absl::OkStatus();
 }
 
-void TlsStream::Close() {
-  if (state_->socket.is_open() && state_->handshaken && !state_->failed) {
+void TlsStream::CloseWrite() {
+  State& state = *state_;
+  if (state.socket.is_open() && state.handshaken && !state.failed &&
+      (SSL_get_shutdown(state.ssl) & SSL_SENT_SHUTDOWN) == 0) {
     ERR_clear_error();
-    SSL_shutdown(state_->ssl);
+    SSL_shutdown(state.ssl);
+    error_code ignored;
+    state.socket.shutdown(tcp::socket::shutdown_send, ignored);
   }
+}
+
+void TlsStream::Close() {
+  CloseWrite();
   Abort();
 }
 
