@@ -32,6 +32,17 @@ function(bramble_binary)
   add_dependencies(products ${ARG_NAME})
 endfunction()
 
+# bramble_bench(NAME bench-scheduler SRCS scheduler_bench.cc DEPS …): bench/NAME, which tools/bench runs and only the
+# target `benches` builds.
+add_custom_target(benches)
+function(bramble_bench)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
+  add_executable(${ARG_NAME} EXCLUDE_FROM_ALL ${ARG_SRCS})
+  set_target_properties(${ARG_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bench")
+  target_link_libraries(${ARG_NAME} PRIVATE bramble_options ${ARG_DEPS})
+  add_dependencies(benches ${ARG_NAME})
+endfunction()
+
 # bramble_test(NAME base_json_test SRCS json_test.cc DEPS … [LABELS unit] [DATA file…] [TIMEOUT s])
 # A GoogleTest program, one CTest entry.  Labels: unit (default), integration, system, image, browser, fuzz,
 # long (only tools/test --long runs it); `threads` beside one of them has it run under ThreadSanitizer too.

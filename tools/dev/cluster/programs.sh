@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # The programs of a cluster on one machine: the binaries and the configuration that production uses.  Sourced, after
-# network.sh.
+# network.sh and hosts.sh.
 #
 # CLUSTER_BIN    directory of the binaries        CLUSTER_STATE  directory of all state, logs and sockets
 
@@ -15,8 +15,8 @@ start_daemon() {
   mkdir -p "$CLUSTER_STATE/log"
   (
     cd /
-    exec setsid nsenter --net="/run/netns/$CLUSTER_PREFIX-$host" "$CLUSTER_BIN/$program" "$@" \
-      </dev/null >>"$CLUSTER_STATE/log/$host-$program.log" 2>&1 9>&-
+    exec </dev/null >>"$CLUSTER_STATE/log/$host-$program.log" 2>&1 9>&-
+    host_run "$host" setsid "$CLUSTER_BIN/$program" "$@"
   ) &
   disown
 }
@@ -84,13 +84,4 @@ address = "172.16.0.$((10 + number))/24"
 END
   start_daemon "node-$number" bramble-lease-holder --socket "$directory/run/lease.sock"
   start_daemon "node-$number" bramble-node --config "$directory/node.toml"
-}
-
-# What containers of killed runs left in the cgroup tree: directories named after container ids of this cluster.
-cgroups_remove() {
-  local directory
-  for directory in "$CLUSTER_STATE"/node-*/state/containers/*/; do
-    [ -d "$directory" ] || continue
-    find /sys/fs/cgroup -depth -type d -path "*$(basename "$directory")*" -exec rmdir {} + 2>/dev/null || true
-  done
 }

@@ -3,8 +3,6 @@
 //
 // usage: bench-scheduler [NODES [CONTAINERS [DECISIONS]]]
 
-#include "controller/scheduler/scheduler.h"
-
 #include <time.h>
 
 #include <algorithm>
@@ -17,6 +15,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "controller/scheduler/scheduler.h"
 #include "controller/scheduler/scheduler_fixture.h"
 
 namespace bramble::controller {
