@@ -17,45 +17,58 @@ asio::awaitable<void> SleepFor(LoopDuration duration) {
   co_await timer.async_wait(asio::use_awaitable);
 }
 
-struct Event::Waiter {
-  Waiter(std::vector<Waiter*>& list_in, asio::io_context& loop) : list(list_in), timer(loop) {
-    list.push_back(this);
-  }
-  ~Waiter() { std::erase(list, this); }
+struct Event::State {
+  explicit State(asio::io_context& loop_in) : loop(loop_in) {}
 
-  std::vector<Waiter*>& list;
+  asio::io_context& loop;
+  bool set = false;
+  std::vector<Waiter*> waiters;
+};
+
+struct Event::Waiter {
+  explicit Waiter(State& state_in) : state(state_in), timer(state_in.loop) {
+    state.waiters.push_back(this);
+  }
+  ~Waiter() { std::erase(state.waiters, this); }
+
+  State& state;
   asio::steady_timer timer;
   bool woken = false;
 };
 
-Event::Event(asio::io_context& loop) : loop_(loop) {}
+Event::Event(asio::io_context& loop) : state_(std::make_shared<State>(loop)) {}
 Event::~Event() = default;
 
 void Event::Set() {
-  set_ = true;
-  for (Waiter* waiter : waiters_) {
+  state_->set = true;
+  for (Waiter* waiter : state_->waiters) {
     waiter->woken = true;
     waiter->timer.cancel();
   }
 }
 
+void Event::Reset() { state_->set = false; }
+bool Event::is_set() const { return state_->set; }
+
 asio::awaitable<void> Event::Wait() {
-  if (set_) {
+  const std::shared_ptr<State> state = state_;
+  if (state->set) {
     co_return;
   }
-  Waiter waiter(waiters_, loop_);
+  Waiter waiter(*state);
   waiter.timer.expires_at(asio::steady_timer::time_point::max());
   co_await waiter.timer.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 asio::awaitable<bool> Event::WaitFor(LoopDuration limit) {
-  if (set_) {
+  const std::shared_ptr<State> state = state_;
+  if (state->set) {
     co_return true;
   }
-  Waiter waiter(waiters_, loop_);
+  Waiter waiter(*state);
   waiter.timer.expires_after(limit);
   co_await waiter.timer.async_wait(asio::as_tuple(asio::use_awaitable));
-  co_return waiter.woken || set_;
+  co_return waiter.woken || state->set;
 }
 
 namespace timer_internal {

@@ -25,23 +25,22 @@ class Event {
   explicit Event(asio::io_context& loop);
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
-  // Nobody waits any more.
+  // Whoever still waits waits until it is cancelled.
   ~Event();
 
   // Resumes all who wait.
   void Set();
-  void Reset() { set_ = false; }
-  bool is_set() const { return set_; }
+  void Reset();
+  bool is_set() const;
 
   asio::awaitable<void> Wait();
   // False when `limit` passed first.
   asio::awaitable<bool> WaitFor(LoopDuration limit);
 
  private:
+  struct State;
   struct Waiter;
-  asio::io_context& loop_;
-  bool set_ = false;
-  std::vector<Waiter*> waiters_;
+  std::shared_ptr<State> state_;
 };
 
 namespace timer_internal {

@@ -241,6 +241,9 @@ asio::awaitable<absl::StatusOr<std::optional<WebSocketMessage>>> WebSocket::Stat
             StrCat(self->stream->peer_address(), ": WebSocket: ", violation.what));
       }
       absl::StatusOr<size_t> got = co_await self->stream->Read(bytes, sizeof(bytes));
+      if (absl::IsCancelled(got.status()) && !self->ended.is_set()) {
+        co_return got.status();  // only this wait is over
+      }
       if (!got.ok() || *got == 0) {
         self->Fail(got.ok() ? absl::UnavailableError(StrCat(self->stream->peer_address(),
                                                             ": closed without a goodbye"))

@@ -72,7 +72,8 @@ class WebSocket {
   asio::awaitable<absl::Status> Flush();
 
   // The next message; nullopt when the peer closed.  kUnavailable: cut off, or taken for dead;
-  // kInvalidArgument: the peer broke the protocol (it was told).
+  // kInvalidArgument: the peer broke the protocol (it was told).  Cancelling it, as by a deadline,
+  // loses nothing.
   asio::awaitable<absl::StatusOr<std::optional<WebSocketMessage>>> Receive();
 
   // Sends what is queued, then a close frame, and waits at most `limit` for the peer's.
