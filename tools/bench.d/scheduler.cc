@@ -3,6 +3,8 @@
 //
 // usage: bench-scheduler [NODES [CONTAINERS [DECISIONS]]]
 
+#include "controller/scheduler/scheduler.h"
+
 #include <time.h>
 
 #include <algorithm>
@@ -15,7 +17,6 @@
 #include <vector>
 
 #include "base/random.h"
-#include "controller/scheduler/scheduler.h"
 #include "controller/scheduler/scheduler_fixture.h"
 
 namespace bramble::controller {
