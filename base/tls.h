@@ -57,8 +57,11 @@ struct IssuedByCaForName {  // and for this DNS name or IP address
 struct IssuedBySystemCaForName {  // any CA that this machine trusts
   std::string name;
 };
-using ServerCheck =
-    std::variant<PinnedKey, IssuedByCa, IssuedByCaForName, IssuedBySystemCaForName>;
+// Any key: a first meeting, which a person then confirms by comparing a code made of both keys.  The
+// caller sends no secret, and pins TlsPeer::spki from then on.
+struct FirstUse {};
+using ServerCheck = std::variant<PinnedKey, IssuedByCa, IssuedByCaForName, IssuedBySystemCaForName,
+                                 FirstUse>;
 
 struct TlsServerOptions {
   std::vector<Certificate> chain;  // the leaf first

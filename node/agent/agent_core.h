@@ -53,6 +53,12 @@ struct Started {
   std::string disk_limit_mode;
 };
 
+// How a container's init ended.
+struct Ended {
+  std::optional<int64_t> code;  // 128 + n for signal n; nullopt: nobody watched
+  bool reboot = false;          // it asked to be started again
+};
+
 enum class Acceptance {
   kApplied,    // something changed: journal it
   kDuplicate,
@@ -83,6 +89,8 @@ class AgentCore {
     std::chrono::milliseconds stop_after_lease{30'000};
     // How long movable containers run on when the lease holder is gone, for it to come back.
     std::chrono::milliseconds holder_absence{15'000};
+    // A reboot after less than this counts as a failure.
+    std::chrono::milliseconds quick_reboot{10'000};
     // A lease this near its end starts nothing any more.
     std::chrono::milliseconds lease_margin{2'000};
   };
@@ -102,7 +110,7 @@ class AgentCore {
   void OnDone(const ContainerId& id, ActionKind kind, const absl::Status& status,
               const Started& started, BootTime now);
   void OnFetched(const std::string& digest, const absl::Status& status, BootTime now);
-  void OnExited(const ContainerId& id, std::optional<int64_t> exit_code, BootTime now);
+  void OnExited(const ContainerId& id, Ended ended, BootTime now);
   void OnImages(std::set<std::string> images) { images_ = std::move(images); }
   // Movable containers may run until `until`.
   void OnLease(BootTime until, BootTime now);
@@ -163,7 +171,7 @@ class AgentCore {
   bool Put(const api::NodeContainer& container);
   bool Tombstone(const ContainerId& id);
   void Failed(Entry& entry, ActionKind kind, const absl::Status& status, BootTime now);
-  void Exited(Entry& entry, std::optional<int64_t> exit_code, BootTime now);
+  void Exited(Entry& entry, Ended ended, BootTime now);
   void Succeeded(Entry& entry, const Action& action, const Started& started, BootTime now);
   void WaitOrGiveUp(Entry& entry, BootTime now);
   void RetryWhenDue(Entry& entry, BootTime now);

@@ -177,7 +177,7 @@ struct World {
 
   void Exit(std::string id, std::optional<int64_t> code) {
     held[Id(id)].running = false;
-    core->OnExited(Id(id), code, now);
+    core->OnExited(Id(id), {.code = code}, now);
     Run();
   }
 
@@ -435,6 +435,21 @@ TEST(AgentCoreTest, TheRestartPolicyIsKept) {
   }
 }
 
+TEST(AgentCoreTest, ARebootFromInsideStartsAtOnceWhateverThePolicy) {
+  World world;
+  api::NodeContainer a = Pinned("a");
+  a.spec.restart.policy = api::RestartPolicy::kNever;
+  world.Want(1, {a});
+  world.Run();
+  world.now += seconds(60);
+  world.core->OnExited(a.id, {.reboot = true}, world.now);
+  world.Run();
+  EXPECT_TRUE(world.Runs("a"));
+
+  world.core->OnExited(a.id, {.reboot = true}, world.now);
+  EXPECT_EQ(*world.core->NextWake(world.now) - world.now, seconds(1)) << "rebooting in a loop";
+}
+
 TEST(AgentCoreTest, GivesUpAfterTheRetriesAndAPersonStartsItAnew) {
   World world;
   api::NodeContainer a = Pinned("a");
@@ -597,7 +612,7 @@ TEST(AgentCoreTest, AnExitDuringAnActionCountsAndItsAnswerDoesNot) {
   world.Want(2, {a});
   ASSERT_THAT(world.core->TakeActions(world.now), SizeIs(1));
 
-  world.core->OnExited(a.id, 3, world.now);
+  world.core->OnExited(a.id, {.code = 3}, world.now);
   world.now += seconds(2);
   EXPECT_THAT(world.core->TakeActions(world.now), IsEmpty()) << "one action at a time";
   world.core->OnDone(a.id, ActionKind::kAdjust, absl::InternalError("no cgroup"), {}, world.now);
@@ -619,7 +634,7 @@ TEST(AgentCoreTest, AStopThatFailsIsTriedAgainAndOneThatExitedIsDone) {
   EXPECT_THAT(world.Seen("a").reason, HasSubstr("still there"));
   world.now += seconds(5);
   ASSERT_THAT(world.core->TakeActions(world.now), SizeIs(1));
-  world.core->OnExited(a.id, 0, world.now);
+  world.core->OnExited(a.id, {.code = 0}, world.now);
   world.core->OnDone(a.id, ActionKind::kStop, absl::InternalError("gone"), {}, world.now);
   EXPECT_EQ(world.Seen("a").state, api::ContainerState::kStopped);
 }

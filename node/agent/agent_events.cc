@@ -62,7 +62,7 @@ void AgentCore::Recover(std::vector<HeldContainer> held, std::set<std::string> i
     } else if (entry.notes.retry_at.has_value()) {
       Apply(entry, PhaseEvent::kWait);
     } else if (entry.notes.started && entry.held.has_value()) {
-      Exited(entry, std::nullopt, now);  // while no agent watched
+      Exited(entry, Ended{}, now);  // while no agent watched
     }
   }
 }
@@ -267,7 +267,7 @@ void AgentCore::OnFetched(const std::string& digest, const absl::Status& status,
   }
 }
 
-void AgentCore::OnExited(const ContainerId& id, std::optional<int64_t> exit_code, BootTime now) {
+void AgentCore::OnExited(const ContainerId& id, Ended ended, BootTime now) {
   auto it = entries_.find(id);
   if (it == entries_.end()) {
     return;
@@ -275,36 +275,41 @@ void AgentCore::OnExited(const ContainerId& id, std::optional<int64_t> exit_code
   Entry& entry = it->second;
   if (entry.phase == Phase::kStopping) {
     entry.exited_in_stop = true;
-    entry.notes.exit_code = exit_code;
+    entry.notes.exit_code = ended.code;
     return;
   }
   if (!Next(entry.phase, PhaseEvent::kExited).has_value()) {
     return;
   }
   Apply(entry, PhaseEvent::kExited);
-  Exited(entry, exit_code, now);
+  Exited(entry, ended, now);
 }
 
 // Its init ended without our doing: what the restart policy says.  The entry is at kStopped.
-void AgentCore::Exited(Entry& entry, std::optional<int64_t> exit_code, BootTime now) {
+void AgentCore::Exited(Entry& entry, Ended ended, BootTime now) {
   if (entry.held.has_value()) {
     entry.held->running = entry.held->frozen = false;
     entry.held->started_at.reset();
   }
-  entry.notes.exit_code = exit_code;
+  entry.notes.exit_code = ended.code;
   entry.notes.started = false;
-  entry.notes.reason = exit_code.has_value() ? StrCat("its init ended with ", *exit_code)
-                                             : std::string("its init ended");
-  const bool stable =
-      entry.started.has_value() && now - *entry.started >= options_.back_off.stable;
+  entry.notes.reason = ended.reboot             ? std::string("it restarted itself")
+                       : ended.code.has_value() ? StrCat("its init ended with ", *ended.code)
+                                                : std::string("its init ended");
+  const auto ran = entry.started.has_value() ? now - *entry.started : std::chrono::nanoseconds(0);
+  const bool stable = ran >= options_.back_off.stable;
   entry.started.reset();
   if (!entry.desired.has_value() || entry.desired->spec.desired == api::DesiredState::kStopped) {
     entry.notes.reason.clear();
     return;
   }
-  const api::RestartPolicy policy = entry.desired->spec.restart.policy;
+  if (ended.reboot && ran >= options_.quick_reboot) {
+    return;  // started again at once
+  }
+  const api::RestartPolicy policy =
+      ended.reboot ? api::RestartPolicy::kAlways : entry.desired->spec.restart.policy;
   if (policy == api::RestartPolicy::kNever ||
-      (policy == api::RestartPolicy::kOnFailure && exit_code == 0)) {
+      (policy == api::RestartPolicy::kOnFailure && ended.code == 0)) {
     entry.notes.gave_up = true;
     entry.notes.reason =
         StrCat(entry.notes.reason, "; restart policy \"",

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/agent/agent.h"
+
+#include "base/file.h"
+#include "base/status.h"
+#include "node/journal/notes.h"
+
+namespace bramble::node {
+namespace {
+
+constexpr size_t kMaxNotesBytes = 4 << 20;
+constexpr std::chrono::seconds kJournalRetry{5};
+
+std::string_view NameOf(ActionKind kind) { return kActionNames[static_cast<size_t>(kind)]; }
+
+}  // namespace
+
+Agent::Agent(Parts parts, Options options)
+    : loop_(parts.loop),
+      clock_(parts.clock),
+      runtime_(parts.runtime),
+      images_(parts.images),
+      source_(parts.source),
+      leases_(parts.leases),
+      journal_(parts.journal),
+      disk_(parts.disk),
+      log_(parts.log),
+      options_(std::move(options)),
+      core_(options_.core),
+      ids_(options_.id_first, options_.id_ranges),
+      stop_after_lease_(options_.core.stop_after_lease),
+      changed_(loop_),
+      rearm_(loop_),
+      journal_dirty_(loop_),
+      scope_(loop_, log_) {
+  runtime_.OnExit([this](RuntimeExitEvent event) { OnExit(event); });
+}
+
+Agent::~Agent() { runtime_.OnExit(nullptr); }
+
+asio::awaitable<absl::Status> Agent::Start() {
+  DesiredRecord desired;
+  LoadJournal(desired);
+  absl::StatusOr<std::vector<RuntimeContainer>> listed = co_await runtime_.List();
+  if (!listed.ok()) {
+    co_return Annotate(listed.status(), "runtime");
+  }
+  core_.Restore(desired.version, std::move(desired.containers), std::move(desired.tombstones));
+  for (const auto& [id, first] : desired.id_ranges) {
+    ids_.Restore(id, IdRange{.first = first});
+  }
+  if (const auto notes = ReadFile(journal_.paths().Notes(), kMaxNotesBytes); notes.ok()) {
+    core_.RestoreNotes(DecodeNotes(*notes, options_.boot_id));
+  }
+  std::vector<HeldContainer> held;
+  for (RuntimeContainer& container : *listed) {
+    held.push_back(HeldOf(container));
+    const ContainerId id = container.spec.id;
+    if (container.broken.empty()) {
+      ids_.Restore(id, container.spec.ids);
+    } else {
+      log_.Error("container_broken", {{"container", id}, {"error", container.broken}});
+    }
+    containers_[id] = std::move(container);
+  }
+  log_.Info("agent_started", {{"containers", containers_.size()},
+                              {"epoch", desired.version.epoch},
+                              {"generation", desired.version.generation}});
+  std::set<std::string> cached;
+  for (const CachedImage& image : images_.List()) {
+    cached.insert(image.digest);
+  }
+  core_.Recover(std::move(held), std::move(cached), clock_.Boot());
+  started_ = true;
+  Spawn(scope_, "agent_wake", WakeWhenDue());
+  Spawn(scope_, "agent_journal", KeepJournal());
+  Pump();
+  co_return absl::OkStatus();
+}
+
+void Agent::LoadJournal(DesiredRecord& desired) {
+  absl::StatusOr<std::optional<DesiredRecord>> loaded = journal_.LoadDesired();
+  if (!loaded.ok()) {
+    log_.Error("journal_lost", {{"error", loaded.status()}});
+    return;
+  }
+  if (loaded->has_value()) {
+    desired = **std::move(loaded);
+  }
+}
+
+asio::awaitable<void> Agent::Stop() {
+  stopping_ = true;
+  co_await scope_.Join();
+}
+
+// ---- carrying out
+
+void Agent::Pump() {
+  if (!started_ || stopping_) {
+    return;
+  }
+  for (Action& action : core_.TakeActions(clock_.Boot())) {
+    Spawn(scope_, "agent_action", Carry(std::move(action)));
+  }
+  SaveNotes();
+  TellLeaseGuard();
+  changed_.Set();
+  rearm_.Set();
+}
+
+asio::awaitable<void> Agent::Carry(Action action) {
+  if (action.kind == ActionKind::kFetch) {
+    const absl::Status status = co_await FetchImage(action);
+    if (!status.ok()) {
+      log_.Warn("image_fetch_failed",
+                {{"image", action.container.image_digest}, {"error", status}});
+    }
+    core_.OnFetched(action.container.image_digest, status, clock_.Boot());
+    Pump();
+    co_return;
+  }
+  Started started;
+  const BootTime begin = clock_.Boot();
+  const absl::Status status = co_await CarryOut(action, started);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Boot() - begin);
+  if (status.ok()) {
+    log_.Info("action_done", {{"action", NameOf(action.kind)},
+                              {"container", action.container.name.str()},
+                              {"ms", took.count()}});
+  } else {
+    log_.Warn("action_failed", {{"action", NameOf(action.kind)},
+                                {"container", action.container.name.str()},
+                                {"error", status}});
+    RefreshImages();
+  }
+  core_.OnDone(action.id, action.kind, status, started, clock_.Boot());
+  if (auto early = early_exits_.extract(action.id); !early.empty() && status.ok()) {
+    OnExit(early.mapped());
+  }
+  Pump();
+}
+
+asio::awaitable<absl::Status> Agent::CarryOut(const Action& action, Started& started) {
+  switch (action.kind) {
+    case ActionKind::kStart:
+      co_return co_await StartContainer(action, started);
+    case ActionKind::kStop:
+      co_return co_await runtime_.Stop(action.id, action.grace);
+    case ActionKind::kFreeze:
+      co_return co_await runtime_.Freeze(action.id);
+    case ActionKind::kThaw:
+      co_return co_await runtime_.Unfreeze(action.id);
+    case ActionKind::kAdjust: {
+      absl::StatusOr<RuntimeSpec> spec = SpecOf(action.container);
+      if (!spec.ok()) {
+        co_return spec.status();
+      }
+      co_return co_await runtime_.Adjust(*std::move(spec));
+    }
+    case ActionKind::kRebuild: {
+      absl::StatusOr<RuntimeSpec> spec = SpecOf(action.container);
+      if (!spec.ok()) {
+        co_return spec.status();
+      }
+      co_return co_await runtime_.Rebuild(*std::move(spec));
+    }
+    case ActionKind::kDelete: {
+      absl::Status status = co_await runtime_.Delete(action.id);
+      if (status.ok()) {
+        containers_.erase(action.id);
+        ids_.Release(action.id);
+      }
+      co_return status;
+    }
+    case ActionKind::kFetch:
+      break;
+  }
+  co_return absl::InternalError("not an action of a container");
+}
+
+asio::awaitable<absl::Status> Agent::StartContainer(const Action& action, Started& started) {
+  absl::StatusOr<RuntimeSpec> spec = SpecOf(action.container);
+  if (!spec.ok()) {
+    co_return spec.status();
+  }
+  if (const auto before = containers_.find(action.id); before != containers_.end()) {
+    before->second.init_pid = 0;
+  }
+  absl::StatusOr<RuntimeContainer> container = co_await runtime_.Start(*std::move(spec));
+  if (!container.ok()) {
+    co_return container.status();
+  }
+  started = {.started_at = container->started_at, .disk_limit_mode = container->disk_mode};
+  containers_[action.id] = *std::move(container);
+  co_return absl::OkStatus();
+}
+
+absl::StatusOr<RuntimeSpec> Agent::SpecOf(const api::NodeContainer& container) {
+  RuntimeSetting setting{.bridge = options_.bridge};
+  BRAMBLE_ASSIGN_OR_RETURN(setting.ids, ids_.Take(container.id));
+  absl::StatusOr<CachedImage> image = images_.Find(container.image_digest);
+  const auto held = containers_.find(container.id);
+  if (image.ok()) {
+    setting.image = *std::move(image);
+  } else if (held != containers_.end()) {
+    // What runs goes on without its archive being known here: limits can still be changed.
+    setting.image.tree = held->second.spec.image_tree;
+    setting.image.ids = held->second.spec.image_ids;
+  } else {
+    return image.status();
+  }
+  return MakeRuntimeSpec(container, setting);
+}
+
+asio::awaitable<absl::Status> Agent::FetchImage(const Action& action) {
+  const std::string digest = action.container.image_digest;
+  const std::filesystem::path path = images_.ArchivePath(digest);
+  const absl::Status fetched =
+      co_await source_.Fetch(digest, action.container.image_size, path);
+  if (!fetched.ok()) {
+    co_return fetched;
+  }
+  absl::StatusOr<CachedImage> added = co_await images_.Add(digest);
+  if (!added.ok()) {
+    co_return added.status();
+  }
+  log_.Info("image_added", {{"image", digest}, {"entries", added->entries}});
+  co_return absl::OkStatus();
+}
+
+void Agent::OnExit(const RuntimeExitEvent& event) {
+  const auto found = containers_.find(event.id);
+  if (found == containers_.end() || found->second.init_pid != event.init_pid) {
+    // Of a start whose answer is still on its way, or of a run that is long over.
+    early_exits_[event.id] = event;
+    return;
+  }
+  found->second.init_pid = 0;
+  found->second.state = RuntimeState::kStopped;
+  const Ended ended = EndedOf(event);
+  log_.Info("container_exited", {{"container", found->second.spec.name},
+                                 {"code", ended.code.value_or(-1)},
+                                 {"reboot", ended.reboot}});
+  core_.OnExited(event.id, ended, clock_.Boot());
+  Pump();
+}
+
+void Agent::RefreshImages() {
+  std::set<std::string> cached;
+  for (const CachedImage& image : images_.List()) {
+    cached.insert(image.digest);
+  }
+  core_.OnImages(std::move(cached));
+}
+
+asio::awaitable<void> Agent::WakeWhenDue() {
+  while (true) {
+    rearm_.Reset();
+    const BootTime now = clock_.Boot();
+    const std::optional<BootTime> wake = core_.NextWake(now);
+    if (!wake.has_value()) {
+      co_await rearm_.Wait();
+      continue;
+    }
+    const auto wait = std::chrono::duration_cast<LoopDuration>(*wake - now);
+    const bool rearmed = co_await rearm_.WaitFor(std::max(wait, LoopDuration::zero()));
+    if (!rearmed) {
+      Pump();
+    }
+  }
+}
+
+// ---- the controller and the lease holder
+
+Acceptance Agent::OnDesired(const api::Desired& desired) {
+  const Acceptance accepted = core_.OnDesired(desired, clock_.Boot());
+  if (accepted == Acceptance::kApplied) {
+    for (const api::NodeContainer& container : desired.containers) {
+      (void)ids_.Take(container.id);  // journalled with the rest; a lack of ranges shows at the start
+    }
+    journal_dirty_.Set();
+  }
+  Pump();
+  return accepted;
+}
+
+void Agent::OnLease(BootTime until) {
+  core_.OnLease(until, clock_.Boot());
+  Pump();
+}
+
+void Agent::SetStopAfterLease(std::chrono::milliseconds stop) {
+  stop_after_lease_ = stop;
+  core_.set_stop_after_lease(stop);
+}
+
+void Agent::OnLeaseHolder(bool present, std::optional<BootTime> until) {
+  if (until.has_value()) {
+    core_.OnLease(*until, clock_.Boot());
+  }
+  core_.OnLeaseHolder(present, clock_.Boot());
+  protected_.clear();
+  protected_until_.reset();
+  Pump();
+}
+
+void Agent::TellLeaseGuard() {
+  std::vector<LeaseGuard::Protected> now;
+  for (const ContainerId& id : core_.movable_running()) {
+    const auto found = containers_.find(id);
+    if (found != containers_.end() && found->second.init_pid != 0) {
+      now.push_back({.id = id,
+                     .init_pid = found->second.init_pid,
+                     .init_start_ticks = found->second.init_start_ticks,
+                     .halt_signal = SignalNumber(found->second.spec.halt_signal)});
+    }
+  }
+  const bool same = now.size() == protected_.size() &&
+                    std::equal(now.begin(), now.end(), protected_.begin(),
+                               [](const auto& a, const auto& b) {
+                                 return a.id == b.id && a.init_pid == b.init_pid;
+                               });
+  if (same && protected_until_ == core_.lease_until()) {
+    return;
+  }
+  protected_ = now;
+  protected_until_ = core_.lease_until();
+  leases_.Protect(std::move(now), protected_until_, stop_after_lease_);
+}
+
+std::optional<api::Report> Agent::TakeReport(bool full) {
+  return core_.TakeReport(full, clock_.Boot());
+}
+
+std::vector<std::string> Agent::images() const {
+  std::vector<std::string> digests;
+  for (const CachedImage& image : images_.List()) {
+    digests.push_back(image.digest);
+  }
+  return digests;
+}
+
+std::vector<api::Condition> Agent::conditions() const {
+  std::vector<api::Condition> conditions = core_.conditions();
+  if (!journal_status_.ok()) {
+    conditions.push_back({.type = "journal-failed",
+                          .severity = "critical",
+                          .message = StrCat("the journal cannot be written: ",
+                                            MessageOf(journal_status_))});
+  }
+  return conditions;
+}
+
+// ---- what is kept
+
+asio::awaitable<void> Agent::KeepJournal() {
+  while (true) {
+    co_await journal_dirty_.Wait();
+    journal_dirty_.Reset();
+    DesiredRecord record{.version = core_.version(),
+                         .containers = core_.desired(),
+                         .tombstones = core_.tombstones(),
+                         .id_ranges = ids_.taken()};
+    const api::Version version = record.version;
+    auto save = [this, record = std::move(record)] { return journal_.SaveDesired(record); };
+    absl::Status status = co_await disk_.Run(std::move(save));
+    if (status.ok() != journal_status_.ok()) {
+      status.ok() ? log_.Info("journal_works_again")
+                  : log_.Error("journal_failed", {{"error", status}});
+      changed_.Set();
+    }
+    journal_status_ = status;
+    if (!status.ok()) {
+      co_await SleepFor(kJournalRetry);
+      journal_dirty_.Set();
+      continue;
+    }
+    core_.OnJournaled(version);
+    Pump();
+  }
+}
+
+void Agent::SaveNotes() {
+  std::string notes = EncodeNotes(core_.notes(), options_.boot_id);
+  if (notes == notes_) {
+    return;
+  }
+  // In memory (tmpfs): a rename is all the safety it needs, and nothing waits for a disk.
+  if (absl::Status written = WriteFileAtomically(journal_.paths().Notes(), notes, 0600);
+      !written.ok()) {
+    log_.Warn("notes_not_written", {{"error", written}});
+    return;
+  }
+  notes_ = std::move(notes);
+}
+
+}  // namespace bramble::node

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Carries out what AgentCore decides: calls runtime and images, writes the journal, tells the lease
+// holder, and gives the results back.  Everything here runs on the loop; it blocks nowhere.
+//
+//   uplink ── OnDesired, OnLease ──>  Agent  ── reports, when changed() is set ──> uplink
+//                                       │
+//              runtime, images, journal (on a lane), lease holder
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/lane.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/timer.h"
+#include "node/agent/agent_core.h"
+#include "node/agent/runtime_mapping.h"
+#include "node/images/image_cache.h"
+#include "node/journal/journal.h"
+#include "node/runtime/container_runtime.h"
+
+namespace bramble::node {
+
+// Where archives of images come from.
+class ImageSource {
+ public:
+  virtual ~ImageSource() = default;
+  // Writes the archive of `digest` to `path`, going on where an earlier try left off.
+  // kUnavailable: no controller is connected.
+  virtual asio::awaitable<absl::Status> Fetch(std::string digest, Bytes size,
+                                              std::filesystem::path path) = 0;
+};
+
+// Who makes sure that movable containers end with their lease, should the agent hang.
+class LeaseGuard {
+ public:
+  struct Protected {
+    ContainerId id;
+    pid_t init_pid = 0;
+    uint64_t init_start_ticks = 0;
+    int halt_signal = 0;
+  };
+  virtual ~LeaseGuard() = default;
+  // The whole set, and until when: told whenever one of them changes.
+  virtual void Protect(std::vector<Protected> containers, std::optional<BootTime> until,
+                       std::chrono::milliseconds stop) = 0;
+};
+
+class Agent {
+ public:
+  struct Parts {
+    asio::io_context& loop;
+    const Clock& clock;
+    ContainerRuntime& runtime;
+    ImageCache& images;
+    ImageSource& source;
+    LeaseGuard& leases;
+    Journal& journal;
+    Lane& disk;  // where the journal is written
+    Logger log;
+  };
+  struct Options {
+    AgentCore::Options core;
+    std::string bridge = "br0";
+    uint32_t id_first = 0x20000000;
+    uint32_t id_ranges = 4096;
+    std::string boot_id;
+  };
+
+  Agent(Parts parts, Options options);
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+  ~Agent();
+
+  // Reads journal, notes and runtime, and goes to work.  What of them cannot be read is logged and
+  // done without.  kUnavailable: the runtime does not answer.
+  asio::awaitable<absl::Status> Start();
+  // Takes up no new work, and resumes when what was under way has ended.  Containers run on.
+  asio::awaitable<void> Stop();
+
+  // ---- from the controller
+  Acceptance OnDesired(const api::Desired& desired);
+  void OnLease(BootTime until);
+  void SetStopAfterLease(std::chrono::milliseconds stop);
+
+  // ---- from the lease holder
+  void OnLeaseHolder(bool present, std::optional<BootTime> until);
+
+  // ---- to the controller
+  std::optional<api::Report> TakeReport(bool full);
+  // Set when there may be something to report.
+  Event& changed() { return changed_; }
+  api::Version version() const { return core_.version(); }
+  std::vector<std::string> images() const;
+  std::vector<api::Condition> conditions() const;
+  std::vector<api::ObservedContainer> Observe() const { return core_.Observe(clock_.Boot()); }
+
+ private:
+  void Pump();
+  asio::awaitable<void> Carry(Action action);
+  asio::awaitable<absl::Status> CarryOut(const Action& action, Started& started);
+  asio::awaitable<absl::Status> StartContainer(const Action& action, Started& started);
+  asio::awaitable<absl::Status> FetchImage(const Action& action);
+  absl::StatusOr<RuntimeSpec> SpecOf(const api::NodeContainer& container);
+  void OnExit(const RuntimeExitEvent& event);
+  asio::awaitable<void> WakeWhenDue();
+  asio::awaitable<void> KeepJournal();
+  void LoadJournal(DesiredRecord& desired);
+  void SaveNotes();
+  void TellLeaseGuard();
+  void RefreshImages();
+
+  asio::io_context& loop_;
+  const Clock& clock_;
+  ContainerRuntime& runtime_;
+  ImageCache& images_;
+  ImageSource& source_;
+  LeaseGuard& leases_;
+  Journal& journal_;
+  Lane& disk_;
+  const Logger log_;
+  const Options options_;
+
+  AgentCore core_;
+  IdRanges ids_;
+  std::map<ContainerId, RuntimeContainer> containers_;  // as the runtime last said
+  std::map<ContainerId, RuntimeExitEvent> early_exits_;  // of those whose start is not back yet
+  std::string notes_;
+  std::chrono::milliseconds stop_after_lease_;
+  std::vector<LeaseGuard::Protected> protected_;
+  std::optional<BootTime> protected_until_;
+  absl::Status journal_status_;
+  bool started_ = false;
+  bool stopping_ = false;
+
+  Event changed_;
+  Event rearm_;
+  Event journal_dirty_;
+  Scope scope_;
+};
+
+}  // namespace bramble::node

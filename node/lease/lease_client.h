@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "node/agent/agent.h"
+#include "node/lease/lease_connection.h"
+
+namespace bramble::node {
+
+// Keeps a connection to bramble-lease-holder, tells it what to protect, and tells the agent when the
+// holder comes and goes.  Loop only.
+class LeaseClient : public LeaseGuard {
+ public:
+  // `present`: it answers; `until`: the lease that it goes by, when it was given one before.
+  using OnHolder = std::function<void(bool present, std::optional<BootTime> until)>;
+
+  LeaseClient(asio::io_context& loop, std::filesystem::path socket, std::filesystem::path proc,
+              Logger log)
+      : loop_(loop), socket_(std::move(socket)), proc_(std::move(proc)), log_(log) {}
+
+  // Connects, and connects again, until its scope is cancelled.
+  asio::awaitable<void> Run(OnHolder on_holder);
+
+  void Protect(std::vector<Protected> containers, std::optional<BootTime> until,
+               std::chrono::milliseconds stop) override;
+
+ private:
+  asio::awaitable<absl::Status> Serve(const OnHolder& on_holder);
+  absl::Status Tell(const std::vector<Protected>& containers, std::optional<BootTime> until,
+                    std::chrono::milliseconds stop);
+  absl::StatusOr<Fd> OpenInit(const Protected& container) const;
+
+  asio::io_context& loop_;
+  const std::filesystem::path socket_;
+  const std::filesystem::path proc_;
+  const Logger log_;
+  std::optional<LeaseConnection> connection_;
+};
+
+}  // namespace bramble::node
