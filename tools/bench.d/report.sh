@@ -9,7 +9,9 @@
 
 report_begin() {
   report_rows=$(mktemp)
-  trap 'rm -f "$report_rows"' EXIT
+  report_at_end=:
+  # What a bench brought up goes also when it fails.
+  trap '$report_at_end; rm -f "$report_rows"' EXIT
 }
 
 row() {

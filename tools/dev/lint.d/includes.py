@@ -30,8 +30,8 @@ DIRECT_EFFECTS = ("thread", "fstream", "base/asio.h", "base/lane.h", "base/file.
 
 # A vendor's header is seen in one place.
 VENDORS = {
-    "lxc/*": ("node/runtime/lxc_*.cc",),
-    "sqlite3.h": ("controller/store/sqlite_*",),
+    "lxc/*": ("node/runtime/lxc_*.cc", "tools/bench.d/lxc_*.cc"),
+    "sqlite3.h": ("controller/store/sqlite_*", "tools/bench.d/sqlite_*.cc"),
     "gpiod.h": ("node/health/gpiod_*.cc",),
     "systemd/*": ("base/*.cc",),
     "openssl/*": ("base/*", "tests/*", "*_test.cc"),
