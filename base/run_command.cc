@@ -16,6 +16,33 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr size_t kShownErrorBytes = 500;
 
+// A program that closes its input must not end us, whatever main did about SIGPIPE: the signal goes
+// to the thread that writes, and is taken back there.
+class WithoutSigpipe {
+ public:
+  WithoutSigpipe() {
+    ::sigemptyset(&sigpipe_);
+    ::sigaddset(&sigpipe_, SIGPIPE);
+    sigset_t pending;
+    ::sigpending(&pending);
+    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
+    ::pthread_sigmask(SIG_BLOCK, &sigpipe_, &before_);
+  }
+  WithoutSigpipe(const WithoutSigpipe&) = delete;
+  WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
+  ~WithoutSigpipe() {
+    const timespec at_once{};
+    while (!was_pending_ && ::sigtimedwait(&sigpipe_, nullptr, &at_once) > 0) {
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t sigpipe_;
+  sigset_t before_;
+  bool was_pending_;
+};
+
 absl::Status TooLate(const Command& command) {
   return absl::DeadlineExceededError(
       StrCat(command.argv.front(), ": killed after ", command.deadline.count(), " ms"));
@@ -42,6 +69,7 @@ absl::StatusOr<bool> Drain(int fd, std::string& into, const Command& command) {
 // Moves bytes until both outputs are closed.
 absl::Status Transfer(const Command& command, Process& process, SteadyClock::time_point deadline,
                       CommandResult& result) {
+  const WithoutSigpipe without_sigpipe;
   std::string_view input = command.input;
   if (input.empty()) {
     process.in().Reset();

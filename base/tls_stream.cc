@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
@@ -12,6 +11,7 @@
 #include "base/status.h"
 #include "base/timer.h"
 #include "base/tls.h"
+#include "base/tls_socket.h"
 #include "base/tls_verify.h"
 
 namespace bramble {
@@ -19,60 +19,6 @@ namespace {
 
 using asio::ip::tcp;
 using boost::system::error_code;
-
-// The socket under OpenSSL: like its own BIO, but without SIGPIPE and with a count.
-struct SocketBio {
-  int fd = -1;
-  uint64_t received = 0;
-};
-
-int BioRead(BIO* bio, char* out, int size) {
-  auto* socket = static_cast<SocketBio*>(BIO_get_data(bio));
-  BIO_clear_retry_flags(bio);
-  ssize_t got;
-  do {
-    got = ::recv(socket->fd, out, static_cast<size_t>(size), MSG_DONTWAIT);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0 && errno == EAGAIN) {
-    BIO_set_retry_read(bio);
-  } else if (got > 0) {
-    socket->received += static_cast<uint64_t>(got);
-  } else if (got == 0) {
-    BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-  }
-  return static_cast<int>(got);
-}
-
-int BioWrite(BIO* bio, const char* in, int size) {
-  auto* socket = static_cast<SocketBio*>(BIO_get_data(bio));
-  BIO_clear_retry_flags(bio);
-  ssize_t sent;
-  do {
-    sent = ::send(socket->fd, in, static_cast<size_t>(size), MSG_DONTWAIT | MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  if (sent < 0 && errno == EAGAIN) {
-    BIO_set_retry_write(bio);
-  }
-  return static_cast<int>(sent);
-}
-
-long BioControl(BIO* bio, int command, long, void*) {
-  if (command == BIO_CTRL_EOF) {
-    return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0 ? 1 : 0;
-  }
-  return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-const BIO_METHOD* SocketBioMethod() {
-  static const BIO_METHOD* const method = [] {
-    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "bramble socket");
-    BIO_meth_set_read(made, BioRead);
-    BIO_meth_set_write(made, BioWrite);
-    BIO_meth_set_ctrl(made, BioControl);
-    return made;
-  }();
-  return method;
-}
 
 WallTime NowOf(const Clock* clock) { return clock != nullptr ? clock->Wall() : SystemClock().Wall(); }
 
@@ -153,7 +99,7 @@ struct TlsStream::State {
 
   tcp::socket socket;
   SSL* ssl = nullptr;
-  SocketBio bio;
+  TlsSocket bio;
   std::shared_ptr<TlsServerContext> server;
   std::shared_ptr<TlsClientContext> client;
   TlsPeer peer;
@@ -172,13 +118,11 @@ absl::Status TlsStream::State::Start(SSL_CTX* context, bool is_server) {
   socket.set_option(tcp::no_delay(true), error);
   bio.fd = socket.native_handle();
   ssl = SSL_new(context);
-  BIO* transport = BIO_new(SocketBioMethod());
+  BIO* transport = NewSocketBio(bio);
   if (ssl == nullptr || transport == nullptr) {
     BIO_free(transport);
     return absl::ResourceExhaustedError(StrCat("TLS: ", TakeOpensslError()));
   }
-  BIO_set_data(transport, &bio);
-  BIO_set_init(transport, 1);
   SSL_set_bio(ssl, transport, transport);
   SSL_set_app_data(ssl, this);
   is_server ? SSL_set_accept_state(ssl) : SSL_set_connect_state(ssl);
