@@ -269,8 +269,11 @@ asio::awaitable<absl::Status> HttpClient::State::Exchange(const HttpRequest& req
     got_bytes = false;
     absl::Status done = co_await SendRequest(request);
     // An answer may be there even when the server did not take the whole request.
-    absl::Status answered =
-        done.ok() || absl::IsUnavailable(done) ? co_await ReadReply(request) : done;
+    absl::Status answered = done;
+    if (done.ok() || absl::IsUnavailable(done)) {
+      // Not as `? :`, whose temporaries GCC 12.2 destroys twice when one arm is awaited.
+      answered = co_await ReadReply(request);
+    }
     if (answered.ok()) {
       co_return absl::OkStatus();
     }
