@@ -278,8 +278,17 @@ void Read(JsonObjectReader& r, Command& m) {
   m.not_after_ms = CountField(r, "not_after_ms");
 }
 
-json::object Body(const Held& m) { return {{"type", "held"}, {"reason", m.reason}}; }
-void Read(JsonObjectReader& r, Held& m) { m.reason = TextField(r, "reason"); }
+json::object Body(const Held& m) {
+  json::object body = {{"type", "held"}, {"reason", m.reason}};
+  if (m.new_identity) {
+    body["new_identity"] = true;
+  }
+  return body;
+}
+void Read(JsonObjectReader& r, Held& m) {
+  m.reason = TextField(r, "reason");
+  m.new_identity = r.OptionalBool("new_identity").value_or(false);
+}
 
 template <typename Variant, typename Message>
 absl::StatusOr<Variant> ReadMessage(JsonObjectReader& reader) {

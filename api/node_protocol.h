@@ -181,6 +181,7 @@ struct Command {
 // This session is refused until a person decides (a cloned card); the node retries slowly.
 struct Held {
   std::string reason;
+  bool new_identity = false;  // a person decided: forget key, certificate and session, and join anew
 };
 
 using NodeMessage = std::variant<Hello, Heartbeat, Report, CommandResult, Resync>;
@@ -218,6 +219,8 @@ struct JoinRequest {
 };
 struct JoinReply {
   bool pending = false;  // ask again: a person has to approve the code
+  // Six digits: the first 8 bytes, big-endian, of SHA-256(SHA-256 of the controller's SPKI ||
+  // SHA-256 of the node's SPKI), modulo 1,000,000.  The node computes and shows its own.
   std::string code;
   int64_t retry_ms = 0;
   NodeId node_id;

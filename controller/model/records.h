@@ -35,9 +35,9 @@ struct NodeRecord {
   TokenId token;
   std::string session_value;  // rolling: what it has to present next time
   std::string previous_session_value;
-  uint64_t desired_generation = 0;  // of its whole desired state, within the epoch
-  std::vector<std::string> tombstones;  // ids of containers to destroy there, until it confirms
-  api::Labels declared_labels;          // that it asked for itself
+  // Ids of containers that moved away, to destroy there until it confirms.
+  std::vector<std::string> tombstones;
+  api::Labels declared_labels;  // that it asked for itself
   int64_t drain_pace = 2;
   bool restoring = false;  // a drain is being taken back
   OperationId drain_operation;
@@ -69,6 +69,7 @@ struct UserRecord {
   UserId id;
   std::string name;
   std::string role;  // one of kRoleNames
+  WallTime created_at{};
 };
 
 // A bearer token for the API: 256 bits, of which the SHA-256 is kept.
@@ -95,6 +96,7 @@ struct IdempotencyRecord {
   std::string fingerprint;  // of the request
   std::string body;
   std::string operation_body;
+  std::string operation_id;
   uint64_t generation = 0;
   WallTime created_at{};
 };
@@ -106,7 +108,8 @@ struct ClusterRecord {
   std::string prefix = "172.16.0.0/24";
   bool initialised = false;
   bool adopting = false;
-  int64_t highest_signed_time_ms = 0;
+  int64_t lost_after_ms = 0;           // the longest that leases given out may be subject to
+  int64_t highest_signed_time_ms = 0;  // no time above it was given out
 };
 
 }  // namespace bramble::controller

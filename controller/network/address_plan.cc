@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <charconv>
 
-#include "absl/strings/str_format.h"
 #include "base/strings.h"
+
+#include "absl/strings/str_format.h"
 
 namespace bramble::controller {
 namespace {

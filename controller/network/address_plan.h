@@ -30,7 +30,7 @@ class AddressPlan {
   static absl::StatusOr<AddressPlan> Make(std::string_view prefix);
 
   int length() const { return length_; }
-  std::string gateway() const;   // the controller: the first address
+  std::string gateway() const;  // the controller: the first address
   bool Contains(std::string_view address) const;
 
   // The /24's table, in shares of 256: nodes .11 to .63, containers .64 to .199, guests .200 to

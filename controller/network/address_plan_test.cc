@@ -36,14 +36,15 @@ TEST(AddressPlanTest, EveryLengthHasRangesThatDoNotOverlapAndStayInside) {
     }
     EXPECT_GE(plan.nodes().size(), 2u) << length;
     EXPECT_GE(plan.containers().size(), 8u) << length;
-    EXPECT_FALSE(seen.contains(ParseAddress("10.0.0.0") + (1u << (32 - length)) - 1)) << "broadcast";
+    EXPECT_FALSE(seen.contains(ParseAddress("10.0.0.0") + (1u << (32 - length)) - 1))
+        << "broadcast";
   }
 }
 
 TEST(AddressPlanTest, RefusesWhatIsNotAPrefixItCanShareOut) {
-  for (const char* text : {"", "172.16.0.0", "172.16.0.0/15", "172.16.0.0/29", "172.16.0.5/24",
-                           "172.16.0/24", "172.16.0.0/024", "172.16.0.0/24x", "256.0.0.0/24",
-                           "fd00::/64"}) {
+  for (const char* text :
+       {"", "172.16.0.0", "172.16.0.0/15", "172.16.0.0/29", "172.16.0.5/24", "172.16.0/24",
+        "172.16.0.0/024", "172.16.0.0/24x", "256.0.0.0/24", "fd00::/64"}) {
     EXPECT_FALSE(AddressPlan::Make(text).ok()) << text;
   }
 }

@@ -8,8 +8,8 @@ namespace bramble::controller {
 std::vector<uint32_t> AddressPool::ToProbe(BootTime now) {
   std::vector<uint32_t> chosen;
   std::erase_if(foreign_, [now](const auto& entry) { return entry.second <= now; });
-  for (uint32_t tried = 0;
-       tried < range_.size() && ready_.size() + probing_.size() < kReady; ++tried) {
+  for (uint32_t tried = 0; tried < range_.size() && ready_.size() + probing_.size() < kReady;
+       ++tried) {
     const uint32_t address = range_.first + next_;
     next_ = (next_ + 1) % range_.size();
     const bool ready = std::find(ready_.begin(), ready_.end(), address) != ready_.end();

@@ -13,8 +13,8 @@
 #include <array>
 #include <cstring>
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 
 #include "base/fd.h"
 #include "base/status.h"
@@ -77,9 +77,8 @@ struct ArpProber::Socket {
     to.sll_halen = kMacBytes;
     std::memset(to.sll_addr, 0xff, kMacBytes);
     const std::string packet = MakeArpProbe(mac, address);
-    const ssize_t sent =
-        ::sendto(descriptor.native_handle(), packet.data(), packet.size(), MSG_DONTWAIT,
-                 reinterpret_cast<const sockaddr*>(&to), sizeof(to));
+    const ssize_t sent = ::sendto(descriptor.native_handle(), packet.data(), packet.size(),
+                                  MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&to), sizeof(to));
     return sent < 0 ? ErrnoStatus(errno, "ARP probe") : absl::OkStatus();
   }
 };
@@ -95,8 +94,8 @@ absl::StatusOr<std::unique_ptr<ArpProber>> ArpProber::Open(asio::io_context& loo
   ifreq request{};
   std::strncpy(request.ifr_name, interface.c_str(), IFNAMSIZ - 1);
   if (::ioctl(fd.get(), SIOCGIFINDEX, &request) != 0) {
-    return absl::NotFoundError(StrCat("network interface \"", interface,
-                                      "\": not found; correct [network] interface"));
+    return absl::NotFoundError(
+        StrCat("network interface \"", interface, "\": not found; correct [network] interface"));
   }
   const int index = request.ifr_ifindex;
   if (::ioctl(fd.get(), SIOCGIFHWADDR, &request) != 0) {
@@ -110,10 +109,10 @@ absl::StatusOr<std::unique_ptr<ArpProber>> ArpProber::Open(asio::io_context& loo
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&local), sizeof(local)) != 0) {
     return ErrnoStatus(errno, StrCat("network interface \"", interface, "\""));
   }
-  auto socket = std::unique_ptr<Socket>(new Socket{
-      .descriptor = asio::posix::stream_descriptor(loop, fd.Release()),
-      .interface = index,
-      .mac = mac});
+  auto socket = std::unique_ptr<Socket>(
+      new Socket{.descriptor = asio::posix::stream_descriptor(loop, fd.Release()),
+                 .interface = index,
+                 .mac = mac});
   std::unique_ptr<ArpProber> prober(new ArpProber(loop, std::move(socket), log));
   Spawn(prober->scope_, "arp_answers", prober->ReadAnswers());
   return prober;

@@ -6,13 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/timer.h"
 #include "controller/seams.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::controller {
 

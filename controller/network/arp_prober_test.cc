@@ -15,13 +15,22 @@ TEST(ArpProberTest, AProbeNamesNoSenderAddress) {
   const std::string probe = MakeArpProbe(kMac, Ipv4::Parse("172.16.0.64").value());
 
   EXPECT_EQ(HexEncode(probe),
-            "0001080006040001" "020000000001" "00000000" "000000000000" "ac100040");
+            "0001080006040001"
+            "020000000001"
+            "00000000"
+            "000000000000"
+            "ac100040");
 }
 
 TEST(ArpProberTest, AnAnswerAndAnothersProbeBothClaimTheAddress) {
   const std::string foreign_probe = MakeArpProbe(kOther, Ipv4::Parse("172.16.0.64").value());
-  const std::string answer =
-      HexDecode("0001080006040002" "020000000002" "ac100041" "020000000001" "00000000").value();
+  const std::string answer = HexDecode(
+                                 "0001080006040002"
+                                 "020000000002"
+                                 "ac100041"
+                                 "020000000001"
+                                 "00000000")
+                                 .value();
 
   EXPECT_EQ(ArpClaim(foreign_probe, kMac).str(), "172.16.0.64");
   EXPECT_EQ(ArpClaim(answer, kMac).str(), "172.16.0.65");

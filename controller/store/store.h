@@ -12,8 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "controller/model/row_kind.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::controller {
 
@@ -56,7 +57,7 @@ struct Transaction {
   uint64_t revision = 0;  // exactly one more than the previous one's
   std::vector<Row> put;   // replaces or inserts
   std::vector<RowKey> erase;
-  AuditRow audit;          // none when its actor is empty
+  AuditRow audit;  // none when its actor is empty
   std::vector<EventRow> events;
   bool adopted = false;  // the epoch above a restored backup was opened: see Snapshot::restored
 };

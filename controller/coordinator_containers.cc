@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/coordinator_containers.h"
+
+#include "api/problem.h"
+#include "base/status.h"
+#include "controller/container_service.h"
+
+namespace bramble::controller {
+namespace {
+
+constexpr int64_t kLeastMemory = 4 * kMiB;
+
+std::string Field(const ContainerRecord& record, std::string_view key) {
+  const api::Container& container = record.api;
+  if (key == "name") return container.name.str();
+  if (key == "id") return container.id.str();
+  if (key == "project") return container.project.str();
+  if (key == "node") return container.status.node;
+  if (key == "image") return container.spec.image;
+  if (key == "flavor") return container.spec.flavor;
+  if (key == "address") return container.status.address;
+  if (key == "class") {
+    return std::string(
+        api::kPlacementClassNames[static_cast<size_t>(container.spec.placement.placement_class)]);
+  }
+  return std::string(api::kContainerStateNames[static_cast<size_t>(container.status.state)]);
+}
+
+Listing<ContainerRecord> ContainerListing() {
+  return {.keys = {"name", "id", "project", "state", "node", "image", "flavor", "address", "class"},
+          .field = Field,
+          .labels = [](const ContainerRecord& record) { return &record.api.spec.labels; },
+          .project = [](const ContainerRecord& record) { return record.api.project.str(); },
+          .order =
+              [](const ContainerRecord& record) {
+                return StrCat(record.api.name.str(), "/", record.api.project.str());
+              }};
+}
+
+// RFC 7396.
+void MergePatch(json::value& target, const json::value& patch) {
+  if (!patch.is_object()) {
+    target = patch;
+    return;
+  }
+  if (!target.is_object()) {
+    target = json::object();
+  }
+  for (const auto& member : patch.as_object()) {
+    if (member.value().is_null()) {
+      target.as_object().erase(member.key());
+    } else {
+      MergePatch(target.as_object()[member.key()], member.value());
+    }
+  }
+}
+
+absl::Status CheckSpec(const api::ContainerSpec& spec, const State& state,
+                       const std::string& project) {
+  if (spec.limits.memory.count < kLeastMemory) {
+    return absl::InvalidArgumentError(
+        StrCat("limits.memory_bytes: at least ", kLeastMemory, " (4 MiB)"));
+  }
+  BRAMBLE_RETURN_IF_ERROR(api::CheckLabels(spec.labels, "labels"));
+  BRAMBLE_RETURN_IF_ERROR(api::ParseImageReference(spec.image).status());
+  if (state.FindImage(project, spec.image) == nullptr) {
+    return absl::NotFoundError(StrCat("image \"", spec.image,
+                                      "\": not found; `bramble image list` "
+                                      "shows what there is, `bramble image import` adds one"));
+  }
+  if (!spec.placement.node.empty() && state.FindNode(spec.placement.node) == nullptr) {
+    return NotFound("node", spec.placement.node);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+LedgerContainers::LedgerContainers(Ledger& ledger, Fleet& fleet, OperationTracker& operations,
+                                   Connected connected)
+    : ledger_(ledger),
+      fleet_(fleet),
+      operations_(operations),
+      connected_(std::move(connected)),
+      list_(ContainerListing()) {}
+
+absl::StatusOr<const ContainerRecord*> LedgerContainers::Find(const Principal& who, Access access,
+                                                              const ContainerKey& key) const {
+  const ContainerRecord* record = ledger_.state().FindContainer(key.project, key.name_or_id);
+  if (record == nullptr || !May(who, access, key.project)) {
+    return NotFound("container", key.name_or_id);
+  }
+  return record;
+}
+
+absl::StatusOr<const ContainerRecord*> LedgerContainers::FindForWrite(
+    const Principal& who, const ContainerKey& key, const WriteOptions& options) const {
+  BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord* record, Find(who, Access::kWrite, key));
+  BRAMBLE_RETURN_IF_ERROR(
+      CheckIfMatch(options, record->api.generation, "container", record->api.name.str()));
+  return record;
+}
+
+absl::StatusOr<Rendered> LedgerContainers::Get(const Principal& who, const ContainerKey& key) {
+  BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord* record, Find(who, Access::kRead, key));
+  return Rendered{ledger_.Body(ledger_.state().containers(), record->api.id.str()),
+                  record->api.generation};
+}
+
+absl::StatusOr<Rendered> LedgerContainers::List(const Principal& who, const ListQuery& query) {
+  return list_.Page(ledger_, ledger_.state().containers(), who, query);
+}
+
+Written LedgerContainers::Answer(const ContainerId& id, const OperationId& operation) const {
+  const State& state = ledger_.state();
+  const ContainerRecord* record = state.containers().Find(id.str());
+  return {.object = ledger_.Body(state.containers(), id.str()),
+          .generation = record == nullptr ? 0 : record->api.generation,
+          .operation = ledger_.Body(state.operations(), operation.str()),
+          .operation_id = operation};
+}
+
+absl::StatusOr<ContainerRecord> LedgerContainers::Prepare(const Principal& who,
+                                                          const CreateContainer& request) const {
+  const std::string& project = request.project.str();
+  if (project != api::kDefaultProject || !May(who, Access::kWrite, project)) {
+    return NotFound("project", project);
+  }
+  ContainerRecord record;
+  record.api.name = request.name;
+  record.api.project = request.project;
+  record.api.spec = request.spec;
+  record.api.spec.restart_count = 0;
+  record.api.spec.rebuild_count = 0;
+  BRAMBLE_RETURN_IF_ERROR(fleet_.ResolveLimits(record.api.spec));
+  BRAMBLE_RETURN_IF_ERROR(CheckSpec(record.api.spec, ledger_.state(), project));
+  return record;
+}
+
+void LedgerContainers::Create(const Principal& who, CreateContainer request, WriteOptions options,
+                              WriteDone done) {
+  auto apply = [&](Change& change) -> absl::StatusOr<Written> {
+    BRAMBLE_ASSIGN_OR_RETURN(ContainerRecord record, Prepare(who, request));
+    if (ledger_.state().FindContainer(request.project.str(), request.name.str()) != nullptr) {
+      return absl::AlreadyExistsError(
+          StrCat("container \"", request.name.str(), "\": exists already; choose another name"));
+    }
+    record.api.id = ContainerId::Trusted(RandomIdText(ledger_.random()));
+    record.api.created_at = change.now();
+    fleet_.Place(record);
+    const api::ObjectReference reference = ReferenceTo(record);
+    change.AddEvent("container.created", reference,
+                    record.api.status.node.empty()
+                        ? record.api.status.reason
+                        : StrCat("placed on node \"", record.api.status.node, "\""));
+    return PutWithOperation(change, std::move(record), "container.create");
+  };
+  ledger_.Write(who, "container.create", options, std::move(done), apply);
+}
+
+Written LedgerContainers::PutWithOperation(Change& change, ContainerRecord record,
+                                           std::string kind) {
+  const ContainerId id = record.api.id;
+  const OperationId operation =
+      operations_.Begin(change, {.kind = std::move(kind),
+                                 .object = ReferenceTo(record),
+                                 .wanted_generation = record.api.generation});
+  fleet_.Put(change, std::move(record));
+  operations_.OnContainer(change, *ledger_.state().containers().Find(id.str()));
+  return Answer(id, operation);
+}
+
+void LedgerContainers::Update(const Principal& who, const ContainerKey& key, json::value patch,
+                              WriteOptions options, WriteDone done) {
+  auto apply = [&](Change& change) -> absl::StatusOr<Written> {
+    BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord* found, FindForWrite(who, key, options));
+    ContainerRecord record = *found;
+    if (!patch.is_object()) {
+      return absl::InvalidArgumentError("the body must be a JSON object");
+    }
+    if (record.api.deleting) {
+      return absl::FailedPreconditionError(
+          StrCat("container \"", record.api.name.str(), "\" is being deleted"));
+    }
+    json::value spec = api::ToJson(record.api.spec);
+    // A flavor brings its limits, unless the patch has its own.
+    const json::object& changes = patch.as_object();
+    if (changes.contains("flavor") && !changes.contains("limits")) {
+      spec.as_object().erase("limits");
+    }
+    MergePatch(spec, patch);
+    BRAMBLE_ASSIGN_OR_RETURN(api::ContainerSpec wanted,
+                             api::ContainerSpecFromJson(spec, "container", UnknownKeys::kRefuse));
+    if (wanted.restart_count != record.api.spec.restart_count ||
+        wanted.rebuild_count != record.api.spec.rebuild_count) {
+      return absl::InvalidArgumentError(
+          "restart_count, rebuild_count: raised by the verbs restart and rebuild only");
+    }
+    BRAMBLE_RETURN_IF_ERROR(fleet_.ResolveLimits(wanted));
+    BRAMBLE_RETURN_IF_ERROR(CheckSpec(wanted, ledger_.state(), record.api.project.str()));
+    record.api.spec = std::move(wanted);
+    record.orphaned = false;
+    ++record.api.generation;
+    if (record.api.status.node_id.empty()) {
+      fleet_.Place(record);
+    }
+    change.AddEvent("container.updated", ReferenceTo(record), "");
+    return PutWithOperation(change, std::move(record), "container.update");
+  };
+  ledger_.Write(who, "container.update", options, std::move(done), apply);
+}
+
+namespace {
+
+// What a verb makes of the spec.
+void ApplyVerb(ContainerVerb verb, api::ContainerSpec& spec) {
+  switch (verb) {
+    case ContainerVerb::kStart:
+    case ContainerVerb::kUnfreeze:
+      spec.desired = api::DesiredState::kRunning;
+      break;
+    case ContainerVerb::kStop:
+      spec.desired = api::DesiredState::kStopped;
+      break;
+    case ContainerVerb::kFreeze:
+      spec.desired = api::DesiredState::kFrozen;
+      break;
+    case ContainerVerb::kRestart:
+      spec.desired = api::DesiredState::kRunning;
+      ++spec.restart_count;
+      break;
+    case ContainerVerb::kRebuild:
+      ++spec.rebuild_count;
+      break;
+  }
+}
+
+}  // namespace
+
+void LedgerContainers::Act(const Principal& who, const ContainerKey& key, ContainerVerb verb,
+                           WriteOptions options, WriteDone done) {
+  const std::string_view name = kContainerVerbNames[static_cast<size_t>(verb)];
+  const std::string kind = StrCat("container.", name);
+  auto apply = [&](Change& change) -> absl::StatusOr<Written> {
+    BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord* found, FindForWrite(who, key, options));
+    ContainerRecord record = *found;
+    if (record.api.deleting) {
+      return absl::FailedPreconditionError(
+          StrCat("container \"", record.api.name.str(), "\" is being deleted"));
+    }
+    ApplyVerb(verb, record.api.spec);
+    if (verb == ContainerVerb::kRebuild) {
+      // The image as it is now, of the architecture that its node runs.
+      const ImageRecord* image =
+          ledger_.state().FindImage(record.api.project.str(), record.api.spec.image);
+      if (image == nullptr) {
+        return NotFound("image", record.api.spec.image);
+      }
+      for (const api::ImageVariant& variant : image->api.variants) {
+        if (variant.architecture == record.api.status.architecture) {
+          record.api.status.image_digest = variant.digest;
+          record.image_size = variant.size;
+        }
+      }
+    }
+    record.orphaned = false;
+    ++record.api.generation;
+    if (record.api.status.node_id.empty()) {
+      fleet_.Place(record);
+    }
+    change.AddEvent(StrCat("container.", name), ReferenceTo(record), "");
+    return PutWithOperation(change, std::move(record), kind);
+  };
+  ledger_.Write(who, kind, options, std::move(done), apply);
+}
+
+Written LedgerContainers::DeleteRecord(Change& change, const ContainerRecord& found) {
+  ContainerRecord record = found;
+  const ContainerId id = record.api.id;
+  const OperationId operation =
+      operations_.Begin(change, {.kind = "container.delete", .object = ReferenceTo(record)});
+  if (record.api.status.node_id.empty()) {
+    change.AddEvent("container.deleted", ReferenceTo(record), "");
+    fleet_.EraseContainer(change, id);
+    operations_.OnContainerGone(change, record);
+    return Answer(id, operation);
+  }
+  record.api.deleting = true;
+  record.api.status.state = api::ContainerState::kDeleting;
+  record.api.status.reason = "its node has not confirmed it yet";
+  ++record.api.generation;
+  change.AddEvent("container.deleting", ReferenceTo(record), "");
+  fleet_.Put(change, std::move(record));
+  return Answer(id, operation);
+}
+
+void LedgerContainers::Delete(const Principal& who, const ContainerKey& key, WriteOptions options,
+                              WriteDone done) {
+  auto apply = [&](Change& change) -> absl::StatusOr<Written> {
+    BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord* found, FindForWrite(who, key, options));
+    if (found->api.deleting) {
+      for (const std::string& id : ledger_.state().OpenOperations(found->api.id.str())) {
+        if (ledger_.state().operations().Find(id)->api.kind == "container.delete") {
+          change.OmitAudit();
+          return Answer(found->api.id, OperationId::Trusted(id));
+        }
+      }
+    }
+    return DeleteRecord(change, *found);
+  };
+  ledger_.Write(who, "container.delete", options, std::move(done), apply);
+}
+
+absl::StatusOr<Rendered> LedgerContainers::Plan(const Principal& who,
+                                                const CreateContainer& request) {
+  BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord record, Prepare(who, request));
+  const PlacementExplanation explanation = fleet_.Explain(record);
+  json::object plan;
+  if (explanation.result.choice.has_value()) {
+    plan["node"] = explanation.result.choice->node_name.str();
+  } else {
+    plan["reason"] = explanation.result.reason;
+  }
+  json::array nodes;
+  for (const NodeVerdict& verdict : explanation.nodes) {
+    std::vector<std::string> reasons = verdict.reasons;
+    for (const ScorePart& part : verdict.parts) {
+      reasons.push_back(part.detail.empty() ? part.name : StrCat(part.name, ": ", part.detail));
+    }
+    nodes.push_back({{"node", verdict.name.str()},
+                     {"fits", verdict.fits},
+                     {"score", verdict.score},
+                     {"reasons", api::ToJson(reasons)}});
+  }
+  plan["nodes"] = std::move(nodes);
+  return Rendered{std::make_shared<const std::string>(json::serialize(plan))};
+}
+
+absl::StatusOr<StreamTarget> LedgerContainers::FindStreamTarget(const Principal& who,
+                                                                const ContainerKey& key) {
+  BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord* record, Find(who, Access::kWrite, key));
+  const std::string name = StrCat("container \"", record->api.name.str(), "\"");
+  if (record->api.status.node_id.empty()) {
+    return absl::FailedPreconditionError(
+        StrCat(name, ": is on no node yet: ", record->api.status.reason));
+  }
+  if (!connected_(record->api.status.node_id)) {
+    return absl::UnavailableError(
+        StrCat(name, ": its node \"", record->api.status.node, "\" is not connected"));
+  }
+  return StreamTarget{record->api.status.node_id, record->api.id};
+}
+
+}  // namespace bramble::controller

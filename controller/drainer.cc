@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/drainer.h"
+
+namespace bramble::controller {
+namespace {
+
+constexpr std::chrono::seconds kEvery{1};
+constexpr size_t kPlacedAtOnce = 200;
+
+using api::ContainerState;
+
+}  // namespace
+
+void Drainer::Tick() {
+  const BootTime now = ledger_.clock().Boot();
+  if (!ledger_.Writable().ok() || (!awake_ && now < next_)) {
+    return;
+  }
+  awake_ = false;
+  next_ = now + kEvery;
+  PlacePending();
+  std::vector<NodeId> nodes;
+  for (const auto& [id, entry] : ledger_.state().nodes().entries()) {
+    if (entry.record.api.drain == api::DrainState::kDraining || entry.record.restoring) {
+      nodes.push_back(entry.record.api.id);
+    }
+  }
+  for (const NodeId& id : nodes) {
+    if (const NodeRecord* node = ledger_.state().nodes().Find(id.str());
+        node != nullptr && ledger_.Writable().ok()) {
+      Advance(*node);
+    }
+  }
+}
+
+void Drainer::PlacePending() {
+  const Principal system = Principal::System();
+  Change change(ledger_, system, "container.place");
+  size_t placed = 0;
+  for (const std::string& id : ledger_.state().Pending()) {
+    if (placed == kPlacedAtOnce) {
+      awake_ = true;
+      break;
+    }
+    const ContainerRecord& found = *ledger_.state().containers().Find(id);
+    ContainerRecord record = found;
+    const bool fits = fleet_.Place(record);
+    if (!fits && record.api.status.reason == found.api.status.reason) {
+      continue;
+    }
+    if (fits) {
+      ++placed;
+      change.AddEvent("container.placed", ReferenceTo(record),
+                      StrCat("on node \"", record.api.status.node, "\""));
+    }
+    fleet_.Put(change, std::move(record));
+    operations_.OnContainer(change, *ledger_.state().containers().Find(id));
+  }
+  if (!change.empty()) {
+    ledger_.Commit(std::move(change), nullptr);
+  }
+}
+
+LeaveState Drainer::StateOf(const ContainerRecord& record, const NodeId& node) const {
+  const api::ContainerStatus& status = record.api.status;
+  const bool here = status.node_id == node;
+  if (record.moving) {
+    return status.state == ContainerState::kStopped || status.state == ContainerState::kFailed
+               ? LeaveState::kStopped
+               : LeaveState::kStopping;
+  }
+  if (here) {
+    return LeaveState::kHere;
+  }
+  return status.state == ContainerState::kPlaced || status.state == ContainerState::kStarting ||
+                 status.state == ContainerState::kPending
+             ? LeaveState::kStarting
+             : LeaveState::kThere;
+}
+
+DrainQuery Drainer::QueryFor(const NodeRecord& node) {
+  DrainQuery query{.node = node.api.name, .at_once = node.drain_pace, .leave_pinned = true};
+  for (const auto& [id, entry] : ledger_.state().containers().entries()) {
+    const ContainerRecord& record = entry.record;
+    const bool here = record.api.status.node_id == node.api.id;
+    const bool ours = record.home == node.api.id;
+    if (record.api.deleting || record.orphaned || (!here && !ours)) {
+      continue;
+    }
+    LeavingContainer leaving{
+        .id = record.api.id,
+        .name = record.api.name,
+        .placement_class = record.api.spec.placement.placement_class,
+        .wanted_running = record.api.spec.desired == api::DesiredState::kRunning,
+        .node_pinned = record.api.spec.placement.node == node.api.name.str()};
+    if (node.restoring) {
+      // Seen from where it is now.
+      if (!ours || here) {
+        continue;
+      }
+      leaving.node_pinned = false;
+      leaving.state =
+          record.moving ? StateOf(record, record.api.status.node_id) : LeaveState::kHere;
+    } else {
+      leaving.state = StateOf(record, node.api.id);
+      if (leaving.state == LeaveState::kHere &&
+          leaving.placement_class == api::PlacementClass::kMovable) {
+        ContainerRecord trial = record;
+        Fleet::Unplace(trial, "");
+        if (!fleet_.Place(trial, {node.api.id})) {
+          leaving.blocked = trial.api.status.reason;
+        }
+      }
+    }
+    query.containers.push_back(std::move(leaving));
+  }
+  if (node.api.drain_deadline.has_value()) {
+    query.deadline = ledger_.clock().Boot() + (*node.api.drain_deadline - ledger_.clock().Wall());
+  }
+  return query;
+}
+
+void Drainer::CarryOut(Change& change, const NodeRecord& node, const DrainStep& step) {
+  const NodeId from = node.api.id;
+  const bool restoring = node.restoring;
+  const std::string name = node.api.name.str();
+  for (const ContainerId& id : step.stop) {
+    ContainerRecord record = *ledger_.state().containers().Find(id.str());
+    record.moving = true;
+    if (!restoring) {
+      record.home = from;
+    }
+    record.api.status.reason = "is being moved";
+    if (record.api.status.state != ContainerState::kStopped) {
+      record.api.status.state = ContainerState::kStopping;
+    }
+    fleet_.Put(change, std::move(record));
+  }
+  for (const ContainerId& id : step.place) {
+    ContainerRecord record = *ledger_.state().containers().Find(id.str());
+    const NodeId left = record.api.status.node_id;
+    if (restoring) {
+      record.home = NodeId();
+    }
+    Fleet::Unplace(record, "");
+    const std::string wanted = record.api.spec.placement.node;
+    if (restoring) {
+      record.api.spec.placement.node = name;
+    }
+    const bool placed = fleet_.Place(record, {left}) || fleet_.Place(record);
+    record.api.spec.placement.node = wanted;
+    change.AddEvent(
+        "container.moved", ReferenceTo(record),
+        placed ? StrCat("to node \"", record.api.status.node, "\"") : record.api.status.reason);
+    fleet_.Put(change, std::move(record));
+    operations_.OnContainer(change, *ledger_.state().containers().Find(id.str()));
+  }
+}
+
+void Drainer::End(Change& change, const NodeRecord& found, const DrainStep& step) {
+  NodeRecord node = found;
+  const OperationId operation = node.drain_operation;
+  json::array stayed;
+  std::string names;
+  for (const ContainerId& id : step.stay) {
+    const std::string& name = ledger_.state().containers().Find(id.str())->api.name.str();
+    stayed.emplace_back(name);
+    names = StrCat(names, names.empty() ? "" : ", ", name);
+  }
+  if (node.restoring) {
+    node.restoring = false;
+  } else {
+    node.api.drain =
+        step.overdue && !step.drained ? api::DrainState::kNone : api::DrainState::kDrained;
+    node.api.drain_deadline.reset();
+  }
+  node.drain_operation = OperationId();
+  const api::ObjectReference reference = ReferenceTo(node);
+  const bool was_restore = found.restoring;
+  fleet_.Put(change, std::move(node));
+  if (step.overdue && !step.drained) {
+    operations_.Finish(change, operation,
+                       absl::DeadlineExceededError(StrCat(
+                           "node \"", reference.name, "\": not empty in time: ", step.message)));
+    return;
+  }
+  change.AddEvent(was_restore ? "node.restore_done" : "node.drained", reference,
+                  names.empty() ? "" : StrCat("these stay: ", names));
+  operations_.Finish(change, operation, absl::OkStatus(), json::object{{"stayed", stayed}});
+}
+
+void Drainer::Advance(const NodeRecord& node) {
+  const DrainQuery query = QueryFor(node);
+  const BootTime now = ledger_.clock().Boot();
+  const DrainStep step = node.restoring ? PlanRestore(query, now) : PlanDrain(query, now);
+  const Principal system = Principal::System();
+  Change change(ledger_, system, node.restoring ? "node.restore" : "node.drain");
+  operations_.Note(node.drain_operation, step.percent, step.message);
+  if (step.drained || step.overdue) {
+    End(change, node, step);
+  } else {
+    CarryOut(change, node, step);
+  }
+  if (!change.empty()) {
+    ledger_.Commit(std::move(change), nullptr);
+  }
+}
+
+}  // namespace bramble::controller

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "controller/fleet.h"
+#include "controller/operation_tracker.h"
+#include "controller/reconcile/drain.h"
+
+namespace bramble::controller {
+
+// Carries out drains and restores, and places what is pending: asks the pure plan what comes next
+// whenever something changed, and writes that.
+//
+// Pinned containers stay for now: the cold move of a writable layer is not built yet, and a drain
+// says which containers it left.
+class Drainer {
+ public:
+  Drainer(Ledger& ledger, Fleet& fleet, OperationTracker& operations)
+      : ledger_(ledger), fleet_(fleet), operations_(operations) {}
+
+  // Something changed that may let a container be placed or moved.
+  void Wake() { awake_ = true; }
+  void Tick();
+
+ private:
+  void PlacePending();
+  void Advance(const NodeRecord& node);
+  DrainQuery QueryFor(const NodeRecord& node);
+  LeaveState StateOf(const ContainerRecord& record, const NodeId& node) const;
+  void CarryOut(Change& change, const NodeRecord& node, const DrainStep& step);
+  void End(Change& change, const NodeRecord& node, const DrainStep& step);
+
+  Ledger& ledger_;
+  Fleet& fleet_;
+  OperationTracker& operations_;
+  bool awake_ = true;
+  BootTime next_{};
+};
+
+}  // namespace bramble::controller

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/fleet.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+
+namespace bramble::controller {
+namespace {
+
+constexpr char kSearchDomain[] = "bramble.internal";
+
+PlacedContainer Placed(const ContainerRecord& record) {
+  const api::Container& container = record.api;
+  return {.id = container.id,
+          .name = container.name,
+          .project = container.project,
+          .node = container.status.node_id,
+          .limits = container.spec.limits,
+          .labels = container.spec.labels,
+          .avoid = container.spec.placement.avoid};
+}
+
+}  // namespace
+
+absl::Status Fleet::Rebuild() {
+  const State& state = ledger_.state();
+  BRAMBLE_ASSIGN_OR_RETURN(const AddressPlan plan, AddressPlan::Make(state.cluster().prefix));
+  plan_ = plan;
+  auto owned = [this](uint32_t address) {
+    return !ledger_.state().AddressOwner(AddressText(address)).empty();
+  };
+  pool_ = std::make_unique<AddressPool>(plan.containers(), std::move(owned));
+  probes_ = std::make_shared<int>();
+  view_ = ClusterView();
+  desired_.clear();
+  dirty_.clear();
+  const api::Version version{state.cluster().epoch, state.revision()};
+  for (const auto& [id, entry] : state.nodes().entries()) {
+    view_.PutNode(entry.record.api);
+    for (const std::string& tombstone : entry.record.tombstones) {
+      Bury(entry.record.api.id, ContainerId::Trusted(tombstone), version);
+    }
+  }
+  for (const auto& [id, entry] : state.containers().entries()) {
+    Follow(entry.record, version);
+  }
+  dirty_.clear();
+  return absl::OkStatus();
+}
+
+api::Version Fleet::Now() const {
+  return {ledger_.state().cluster().epoch, ledger_.state().revision()};
+}
+
+api::Version Fleet::Next(const Change& change) const {
+  return {ledger_.state().cluster().epoch, change.revision()};
+}
+
+void Fleet::Bury(const NodeId& node, const ContainerId& id, api::Version version) {
+  NodeDesiredState& desired = desired_[node];
+  if (!desired.Buried(id)) {
+    desired.Bury(id, version);
+    dirty_.insert(node);
+  }
+}
+
+void Fleet::Follow(const ContainerRecord& record, api::Version version) {
+  const api::Container& container = record.api;
+  const NodeId& node = container.status.node_id;
+  if (node.empty()) {
+    view_.RemoveContainer(container.id);
+    return;
+  }
+  view_.PutContainer(Placed(record));
+  if (container.deleting) {
+    Bury(node, container.id, version);
+  } else if (!record.orphaned && desired_[node].Put(Resolve(record), version)) {
+    dirty_.insert(node);
+  }
+}
+
+void Fleet::Put(Change& change, ContainerRecord record) {
+  const ContainerId id = record.api.id;
+  const ContainerRecord* before = ledger_.state().containers().Find(id.str());
+  const NodeId left = before == nullptr ? NodeId() : before->api.status.node_id;
+  const NodeId now_on = record.api.status.node_id;
+  change.Put(std::move(record));
+  if (!left.empty() && left != now_on) {
+    if (const NodeRecord* node = ledger_.state().nodes().Find(left.str())) {
+      NodeRecord changed = *node;
+      changed.tombstones.push_back(id.str());
+      change.Put(std::move(changed));
+      Bury(left, id, Next(change));
+    }
+  }
+  if (const NodeRecord* node = ledger_.state().nodes().Find(now_on.str())) {
+    if (std::find(node->tombstones.begin(), node->tombstones.end(), id.str()) !=
+        node->tombstones.end()) {
+      ForgetTombstone(change, now_on, id);  // it came back before the node had destroyed it
+    }
+  }
+  Follow(*ledger_.state().containers().Find(id.str()), Next(change));
+}
+
+void Fleet::Put(Change& change, NodeRecord record) {
+  const std::string id = record.api.id.str();
+  change.Put(std::move(record));
+  view_.PutNode(ledger_.state().nodes().Find(id)->api);
+}
+
+void Fleet::EraseContainer(Change& change, const ContainerId& id) {
+  if (const ContainerRecord* record = ledger_.state().containers().Find(id.str())) {
+    desired_[record->api.status.node_id].OnRemoved(id);
+  }
+  view_.RemoveContainer(id);
+  change.Erase(RowKind::kContainer, id.str());
+}
+
+void Fleet::EraseNode(Change& change, const NodeId& id) {
+  view_.RemoveNode(id);
+  desired_.erase(id);
+  dirty_.erase(id);
+  change.Erase(RowKind::kNode, id.str());
+}
+
+void Fleet::ForgetTombstone(Change& change, const NodeId& node, const ContainerId& id) {
+  desired_[node].OnRemoved(id);
+  if (const NodeRecord* record = ledger_.state().nodes().Find(node.str())) {
+    NodeRecord changed = *record;
+    if (std::erase(changed.tombstones, id.str()) > 0) {
+      change.Put(std::move(changed));
+    }
+  }
+}
+
+PlacementRequest Fleet::RequestFor(const ContainerRecord& record,
+                                   const std::vector<NodeId>& exclude) const {
+  PlacementRequest request{.name = record.api.name,
+                           .project = record.api.project,
+                           .limits = record.api.spec.limits,
+                           .placement = record.api.spec.placement,
+                           .exclude = exclude};
+  const ImageRecord* image =
+      ledger_.state().FindImage(record.api.project.str(), record.api.spec.image);
+  if (image != nullptr) {
+    request.variants = image->api.variants;
+  }
+  return request;
+}
+
+PlacementExplanation Fleet::Explain(const ContainerRecord& record) {
+  return controller::Explain(view_, RequestFor(record, {}), options_);
+}
+
+bool Fleet::Place(ContainerRecord& record, const std::vector<NodeId>& exclude) {
+  api::ContainerStatus& status = record.api.status;
+  if (ledger_.state().cluster().adopting) {
+    status.state = api::ContainerState::kPending;
+    status.reason =
+        "the cluster takes stock after a restore; it is placed when every node has reported";
+    return false;
+  }
+  const PlacementRequest request = RequestFor(record, exclude);
+  const PlacementResult result = controller::Place(view_, request, options_);
+  status.state = api::ContainerState::kPending;
+  if (!result.choice.has_value()) {
+    status.reason = request.variants.empty()
+                        ? StrCat("image \"", record.api.spec.image,
+                                 "\" is gone; import it again or change the container's image")
+                        : result.reason;
+    return false;
+  }
+  if (status.address.empty()) {
+    const std::optional<uint32_t> address = pool_->Take();
+    if (!address.has_value()) {
+      FillAddresses();
+      status.reason = pool_->Exhausted()
+                          ? StrCat("every container address of ", ledger_.state().cluster().prefix,
+                                   " is used; delete containers or choose a larger prefix")
+                          : "waits for a free address to be checked";
+      return false;
+    }
+    status.address = AddressText(*address);
+    FillAddresses();
+  }
+  status.mac = MacOf(record.api.id.str());
+  status.node_id = result.choice->node;
+  status.node = result.choice->node_name.str();
+  status.architecture = result.choice->architecture;
+  status.image_digest = result.choice->image_digest;
+  for (const api::ImageVariant& variant : request.variants) {
+    if (variant.digest == status.image_digest) {
+      record.image_size = variant.size;
+    }
+  }
+  status.state = api::ContainerState::kPlaced;
+  status.reason = "its node has not reported it yet";
+  status.observed_generation = 0;
+  record.moving = false;
+  return true;
+}
+
+void Fleet::Unplace(ContainerRecord& record, std::string reason) {
+  api::ContainerStatus& status = record.api.status;
+  status.node_id = NodeId();
+  status.node.clear();
+  status.state = api::ContainerState::kPending;
+  status.reason = std::move(reason);
+  status.started_at.reset();
+  status.exit_code.reset();
+  status.observed_generation = 0;
+  record.moving = false;
+}
+
+absl::Status Fleet::ResolveLimits(api::ContainerSpec& spec) const {
+  const std::string name = spec.flavor.empty() ? api::kDefaultFlavor : spec.flavor;
+  const FlavorRecord* flavor = ledger_.state().flavors().Find(name);
+  if (flavor == nullptr) {
+    return NotFound("flavor", name);
+  }
+  spec.flavor = name;
+  const api::Resources& given = flavor->api.resources;
+  spec.limits.cpu = spec.limits.cpu.count == 0 ? given.cpu : spec.limits.cpu;
+  spec.limits.memory = spec.limits.memory.count == 0 ? given.memory : spec.limits.memory;
+  spec.limits.disk = spec.limits.disk.count == 0 ? given.disk : spec.limits.disk;
+  spec.limits.pids = spec.limits.pids == 0 ? given.pids : spec.limits.pids;
+  return absl::OkStatus();
+}
+
+api::NodeContainer Fleet::Resolve(const ContainerRecord& record) const {
+  const api::Container& container = record.api;
+  api::NodeContainer resolved{.id = container.id,
+                              .name = container.name,
+                              .project = container.project,
+                              .generation = container.generation,
+                              .spec = container.spec,
+                              .image_digest = container.status.image_digest,
+                              .image_size = record.image_size,
+                              .architecture = container.status.architecture,
+                              .mac = container.status.mac,
+                              .search_domain = kSearchDomain};
+  if (record.moving) {
+    resolved.spec.desired = api::DesiredState::kStopped;
+  }
+  if (!container.status.address.empty()) {
+    resolved.address = plan_->WithLength(container.status.address);
+    resolved.gateway = plan_->gateway();
+    resolved.dns = {plan_->gateway()};
+  }
+  return resolved;
+}
+
+std::string Fleet::NodeAddress(const std::string& node_id, const std::string& wanted) const {
+  const State& state = ledger_.state();
+  const std::string owner = state.AddressOwner(wanted);
+  if (plan_->nodes().Contains(ParseAddress(wanted)) && (owner.empty() || owner == node_id)) {
+    return wanted;
+  }
+  const AddressRange range = plan_->nodes();
+  for (uint32_t i = 0; i < range.size(); ++i) {
+    std::string address = AddressText(range.first + i);
+    if (state.AddressOwner(address).empty()) {
+      return address;
+    }
+  }
+  return "";
+}
+
+void Fleet::FillAddresses() {
+  const std::weak_ptr<int> alive = probes_;
+  for (const uint32_t address : pool_->ToProbe(ledger_.clock().Boot())) {
+    auto answered = [this, alive, address](bool in_use) {
+      if (!alive.expired() && pool_->OnProbed(address, in_use, ledger_.clock().Boot()) &&
+          on_address_) {
+        on_address_();
+      }
+    };
+    prober_.Probe(AddressText(address), std::move(answered));
+  }
+}
+
+}  // namespace bramble::controller

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// What nodes report: states of containers, orphans to adopt, tombstones carried out.
+
+#include <algorithm>
+
+#include "controller/session_service.h"
+
+namespace bramble::controller {
+
+using api::ContainerState;
+
+void LedgerSessions::OnReport(const NodeId& node, Session& session, api::Report report) {
+  const NodeRecord* record = parts_.ledger.state().nodes().Find(node.str());
+  if (record == nullptr) {
+    return;
+  }
+  const Principal who = Principal::Node(node, record->api.name);
+  Change change(parts_.ledger, who, "node.report");
+  if (report.full) {
+    session.observed.clear();
+    reported_.insert(node);
+  }
+  const bool images = report.full || report.images_changed;
+  if (images && report.images != record->api.images) {
+    NodeRecord changed = *record;
+    changed.api.images = std::move(report.images);
+    parts_.fleet.Put(change, std::move(changed));
+  }
+  for (api::ObservedContainer& observed : report.containers) {
+    Observe(change, node, observed);
+    const ContainerId id = observed.id;
+    observed.definition.reset();
+    session.observed[id] = std::move(observed);
+  }
+  for (const ContainerId& id : report.removed) {
+    session.observed.erase(id);
+    OnRemoved(change, node, id);
+  }
+  if (report.full && !session.synced) {
+    QueueFull(change, node, session);
+  }
+  const bool anything = !change.empty() || session.synced;
+  if (anything && (!change.empty() || report.full)) {
+    if (change.empty()) {
+      change.OmitAudit();
+    }
+    parts_.ledger.Commit(std::move(change), nullptr);
+  }
+}
+
+void LedgerSessions::OnRemoved(Change& change, const NodeId& node, const ContainerId& id) {
+  const ContainerRecord* found = parts_.ledger.state().containers().Find(id.str());
+  if (found != nullptr && found->api.deleting && found->api.status.node_id == node) {
+    const ContainerRecord record = *found;
+    change.AddEvent("container.deleted", ReferenceTo(record), "");
+    parts_.fleet.EraseContainer(change, id);
+    parts_.operations.OnContainerGone(change, record);
+    return;
+  }
+  parts_.fleet.ForgetTombstone(change, node, id);
+}
+
+void LedgerSessions::Adopt(Change& change, const NodeRecord& node,
+                           const api::ObservedContainer& observed) {
+  if (!observed.definition.has_value()) {
+    change.AddEvent(
+        "container.unknown",
+        {"container", observed.id.str(), observed.name.str(), observed.project.str()},
+        StrCat("node \"", node.api.name.str(), "\" holds it and did not say how it is defined"));
+    return;
+  }
+  const api::NodeContainer& definition = *observed.definition;
+  ContainerRecord record;
+  record.orphaned = true;
+  record.api.id = observed.id;
+  record.api.name = definition.name;
+  record.api.project = definition.project;
+  const State& state = parts_.ledger.state();
+  if (state.FindContainer(definition.project.str(), definition.name.str()) != nullptr) {
+    record.api.name = ContainerName::Trusted(
+        StrCat(definition.name.str().substr(0, 50), "-", observed.id.str().substr(0, 8)));
+  }
+  record.api.generation = definition.generation;
+  record.api.created_at = change.now();
+  record.api.spec = definition.spec;
+  record.image_size = definition.image_size;
+  api::ContainerStatus& status = record.api.status;
+  status.node_id = node.api.id;
+  status.node = node.api.name.str();
+  status.address = definition.address.substr(0, definition.address.find('/'));
+  if (!state.AddressOwner(status.address).empty()) {
+    status.address.clear();  // somebody else's by now: a person decides
+  }
+  status.mac = definition.mac;
+  status.image_digest = definition.image_digest;
+  status.architecture = definition.architecture;
+  status.started_at = observed.started_at;
+  status.observed_generation = observed.generation;
+  status.state = ContainerState::kOrphaned;
+  status.reason = StrCat("node \"", status.node, "\" holds it (",
+                         api::kContainerStateNames[static_cast<size_t>(observed.state)],
+                         ") and it was not known here; `bramble container start` keeps it, "
+                         "`bramble container delete` removes it");
+  change.AddEvent("container.adopted", ReferenceTo(record), status.reason);
+  parts_.fleet.Put(change, std::move(record));
+}
+
+namespace {
+
+// What the report says, put into `status`; the reason is the node's.
+void CopyObserved(const api::ObservedContainer& observed, api::ContainerStatus& status) {
+  status.state = observed.state;
+  status.reason = observed.reason;
+  status.exit_code = observed.exit_code;
+  status.started_at = observed.started_at;
+  status.restarts = observed.restarts;
+  status.observed_generation = observed.generation;
+  status.disk_limit_mode = observed.disk_limit_mode;
+}
+
+}  // namespace
+
+void LedgerSessions::Observe(Change& change, const NodeId& node,
+                             const api::ObservedContainer& observed) {
+  const NodeRecord* node_record = parts_.ledger.state().nodes().Find(node.str());
+  const ContainerRecord* found = parts_.ledger.state().containers().Find(observed.id.str());
+  if (node_record == nullptr) {
+    return;
+  }
+  if (found == nullptr) {
+    if (!parts_.fleet.Desired(node).Buried(observed.id)) {
+      Adopt(change, *node_record, observed);
+    }
+    return;
+  }
+  if (found->api.status.node_id != node) {
+    return;  // it lives elsewhere now; this copy has a tombstone, or is kept as an orphan there
+  }
+  if (found->api.deleting || found->orphaned) {
+    return;
+  }
+  ContainerRecord record = *found;
+  const ContainerState before = record.api.status.state;
+  CopyObserved(observed, record.api.status);
+  // The node has seen a later order than this controller, which was rolled back: that one counts.
+  if (observed.definition.has_value() && observed.definition->id == record.api.id &&
+      observed.definition->generation > record.api.generation) {
+    record.api.spec = observed.definition->spec;
+    record.api.generation = observed.definition->generation;
+    change.AddEvent("container.adopted", ReferenceTo(record),
+                    "its definition was taken from its node, which had a newer one");
+  }
+  if (record.api.status == found->api.status && record.api.generation == found->api.generation) {
+    return;
+  }
+  const ContainerState after = record.api.status.state;
+  if (before != after) {
+    change.AddEvent(StrCat("container.", api::kContainerStateNames[static_cast<size_t>(after)]),
+                    ReferenceTo(record), record.api.status.reason);
+  }
+  parts_.fleet.Put(change, std::move(record));
+  parts_.operations.OnContainer(change,
+                                *parts_.ledger.state().containers().Find(observed.id.str()));
+}
+
+}  // namespace bramble::controller

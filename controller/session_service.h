@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "controller/coordinator_sessions.h"
+#include "controller/fleet.h"
+#include "controller/node_health.h"
+#include "controller/operation_tracker.h"
+#include "controller/signed_clock.h"
+
+namespace bramble::controller {
+
+// The nodes' side.  After a node's Hello was stored it is sent Welcome and its full desired state,
+// then every change as it becomes durable.  Where the controller may know less than the node (after
+// a restore or a roll-back) the node's full report is read first.
+class LedgerSessions : public NodeSessions {
+ public:
+  struct Parts {
+    Ledger& ledger;
+    Fleet& fleet;
+    OperationTracker& operations;
+    NodeHealth& health;
+    NodeLinks& links;
+    CertificateIssuer& issuer;
+    SignedClock& signed_clock;
+  };
+  explicit LedgerSessions(Parts parts) : parts_(parts) {}
+
+  void OnJoin(api::JoinRequest request, PeerProof proof, JoinDone done) override;
+  void OnRenew(api::JoinRequest request, PeerProof proof, JoinDone done) override;
+  void OnConnected(LinkId link, const NodeId& node, std::string peer_address) override;
+  void OnMessage(LinkId link, api::NodeMessage message) override;
+  void OnDisconnected(LinkId link) override;
+  absl::Status Send(const NodeId& node, const api::ControllerMessage& message) override;
+  bool MayFetchBlob(const NodeId& node, std::string_view digest) const override;
+
+  bool Connected(const NodeId& node) const;
+  // Ends the node's session: it was removed, held or given another identity.
+  void Close(const NodeId& node, std::string reason);
+  // Before each commit: what nodes have to be told of it goes out once it is durable.
+  void OnCommit(Change& change);
+  // The model was read again: what nodes reported since is put into it once more.
+  void OnReload();
+  void Reapply(const NodeId& node);
+  // Ends the adoption when every node has reported, or had time to.
+  void Tick();
+  // What waits for a CommandResult.
+  void ExpectResult(const std::string& command_id, const OperationId& operation);
+
+ private:
+  struct Session {
+    LinkId link = 0;
+    std::string boot_id;
+    bool welcomed = false;  // its Hello was accepted
+    bool synced = false;    // the full desired state is on its way, or was sent
+    api::Version queued;    // the desired state that was last queued for it
+    std::map<ContainerId, api::ObservedContainer> observed;
+  };
+  enum class Identity { kSame, kClone, kDoubtful };
+
+  Session* FindSession(LinkId link, NodeId* node);
+  void OnHello(const NodeId& node, Session& session, const api::Hello& hello);
+  void OnHeartbeat(const NodeId& node, Session& session, const api::Heartbeat& heartbeat);
+  void OnReport(const NodeId& node, Session& session, api::Report report);
+  void OnCommandResult(const NodeId& node, const api::CommandResult& result);
+  void OnResync(const NodeId& node, Session& session);
+  // False: the session is over.
+  bool Admit(const NodeRecord& record, Session& session, const api::Hello& hello);
+  Identity Compare(const NodeRecord& record, const Session& session, const api::Hello& hello) const;
+  void Hold(const NodeRecord& record, const std::string& reason);
+  bool AdmitHeld(const NodeRecord& record, Session& session, const api::Hello& hello);
+  void SendHeldAndEnd(LinkId link, api::Held held);
+  void OpenEpoch(Change& change, uint64_t epoch, std::string why, const NodeId& by);
+  void QueueWelcome(Change& change, const NodeRecord& record, LinkId link);
+  void QueueFull(Change& change, const NodeId& node, Session& session);
+  void QueueMessage(Change& change, LinkId link, const api::ControllerMessage& message);
+  void Observe(Change& change, const NodeId& node, const api::ObservedContainer& observed);
+  void Adopt(Change& change, const NodeRecord& node, const api::ObservedContainer& observed);
+  void OnRemoved(Change& change, const NodeId& node, const ContainerId& id);
+  NodeRecord UpdateFrom(const NodeRecord& record, const api::Hello& hello);
+
+  struct JoinFacts {
+    std::string key_sha256;
+    std::string pool;
+    TokenId token;
+  };
+  absl::StatusOr<JoinFacts> CheckJoin(const api::JoinRequest& request, const PeerProof& proof);
+  absl::Status CheckToken(const api::JoinRequest& request, const PeerProof& proof,
+                          const std::string& key_sha256, JoinFacts& facts);
+  NodeRecord NewNode(const api::JoinRequest& request, const JoinFacts& facts);
+  NodeName FreeName(const std::string& hostname) const;
+  std::string CodeOf(const std::string& key_sha256) const;
+  absl::StatusOr<api::JoinReply> Certify(const NodeRecord& record, const std::string& csr_pem);
+
+  Parts parts_;
+  std::map<NodeId, Session> sessions_;
+  std::map<LinkId, NodeId> links_;
+  std::map<std::string, OperationId> commands_;
+  std::set<NodeId> reported_;  // since the adoption began
+  std::optional<BootTime> adopting_since_;
+  bool reapply_ = false;
+};
+
+}  // namespace bramble::controller
