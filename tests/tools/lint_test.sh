@@ -100,6 +100,12 @@ test_co_await() {
   taken co-await node/a.cc 'void F() { auto [a, b] = co_await Call("[{"); int c{1}; }  // co_await {'
 }
 
+test_co_await_arm() {
+  refused co-await-arm node/a.cc 'void F() { auto x = ok ? co_await Call() : none; }'
+  refused co-await-arm node/a.cc $'void F() {\n  auto x = ok ? none\n : co_await Call(); }'
+  taken co-await-arm node/a.cc 'void F() { auto x = (co_await Call()) ? 1 : 2; auto y = ok ? 1 : 2; co_await Call(); }'
+}
+
 test_coroutines() {
   refused detached node/a.cc 'void F() { asio::co_spawn(loop, Task(), asio::detached); }'
   refused lambda-coroutine node/a.cc 'auto f = [this]() -> asio::awaitable<void> { co_return; };'
@@ -170,6 +176,7 @@ test_directions
 test_purity
 test_vendors
 test_co_await
+test_co_await_arm
 test_coroutines
 test_words
 test_licence

@@ -43,6 +43,13 @@ def co_await(source):
             yield line, "`{` or `[` between co_await and `;`: name the argument first (GCC 12.2 destroys it twice)"
 
 
+def co_await_arm(source):
+    """C4: nor does GCC 12.2 get an awaited arm of `? :` right."""
+    for line, match in _find(source, r"\?[^;{}]*\bco_await\b"):
+        line = source.line_of(match.end())
+        yield line, "co_await in an arm of `? :`: write an if (GCC 12.2 destroys temporaries twice)"
+
+
 def detached(source):
     """C6: nothing is detached.  base/ makes the scopes; its own loops hold what they use and end with it."""
     if source.path.startswith("base/"):
@@ -136,6 +143,7 @@ def size(source):
 
 RULES = {
     "co-await": co_await,
+    "co-await-arm": co_await_arm,
     "detached": detached,
     "lambda-coroutine": lambda_coroutine,
     "coroutine-parameters": coroutine_parameters,
