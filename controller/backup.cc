@@ -59,8 +59,7 @@ Header HeaderOf(const std::string& name, uint64_t size) {
   std::memcpy(header.mode, "0000600", 8);
   std::memcpy(header.uid, "0000000", 8);
   std::memcpy(header.gid, "0000000", 8);
-  std::snprintf(header.size, sizeof(header.size), "%011llo",
-                static_cast<unsigned long long>(size));
+  std::snprintf(header.size, sizeof(header.size), "%011llo", static_cast<unsigned long long>(size));
   std::memcpy(header.mtime, "00000000000", 12);
   header.type = '0';
   std::memcpy(header.magic, "ustar", 6);
@@ -75,13 +74,13 @@ absl::StatusOr<uint64_t> OctalOf(const char* digits, size_t size) {
   bool any = false;
   for (size_t i = 0; i < size && digits[i] != '\0' && digits[i] != ' '; ++i) {
     if (digits[i] < '0' || digits[i] > '7') {
-      return absl::InvalidArgumentError("a number in a tar header is not octal");
+      return absl::InvalidArgumentError("not a tar archive");
     }
     number = number * 8 + static_cast<uint64_t>(digits[i] - '0');
     any = true;
   }
   if (!any || number > kMaxMember) {
-    return absl::InvalidArgumentError("a number in a tar header is missing or too large");
+    return absl::InvalidArgumentError("not a tar archive, or too large");
   }
   return number;
 }
@@ -153,9 +152,8 @@ absl::StatusOr<std::set<std::string>> UnpackAll(const fs::path& from,
   std::set<std::string> found;
   while (true) {
     Header header{};
-    BRAMBLE_ASSIGN_OR_RETURN(
-        const size_t got,
-        ReadSome(tar.get(), reinterpret_cast<char*>(&header), sizeof(header), from));
+    BRAMBLE_ASSIGN_OR_RETURN(const size_t got, ReadSome(tar.get(), reinterpret_cast<char*>(&header),
+                                                        sizeof(header), from));
     if (got < sizeof(header)) {
       return absl::InvalidArgumentError(StrCat(from.string(), ": ends too early"));
     }
@@ -207,9 +205,12 @@ absl::Status RestoreBackup(const fs::path& from, const StatePaths& paths) {
   BRAMBLE_RETURN_IF_ERROR(MakeDirectories(paths.state, 0700));
   const std::vector<Member> members = MembersOf(paths);
   Undo undo;
-  BRAMBLE_ASSIGN_OR_RETURN(const std::set<std::string> found, UnpackAll(from, members, undo));
+  const absl::StatusOr<std::set<std::string>> unpacked = UnpackAll(from, members, undo);
+  if (!unpacked.ok()) {
+    return Annotate(unpacked.status(), StrCat("backup ", from.string()));
+  }
   for (const Member& member : members) {
-    if (!found.contains(member.name)) {
+    if (!unpacked->contains(member.name)) {
       return absl::InvalidArgumentError(
           StrCat(from.string(), ": not a whole backup: ", member.name, " is missing"));
     }

@@ -3,8 +3,9 @@
 
 #include <filesystem>
 
-#include "absl/status/status.h"
 #include "controller/store/paths.h"
+
+#include "absl/status/status.h"
 
 namespace bramble::controller {
 

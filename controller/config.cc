@@ -14,10 +14,12 @@ struct DurationKey {
   std::string_view key;
   milliseconds Timing::*field;
 };
-constexpr DurationKey kDurations[] = {
-    {"heartbeat", &Timing::heartbeat_min}, {"suspect", &Timing::suspect_after},
-    {"unreachable", &Timing::unreachable_after}, {"lease", &Timing::lease},
-    {"stop", &Timing::stop}, {"lost", &Timing::lost_after}};
+constexpr DurationKey kDurations[] = {{"heartbeat", &Timing::heartbeat_min},
+                                      {"suspect", &Timing::suspect_after},
+                                      {"unreachable", &Timing::unreachable_after},
+                                      {"lease", &Timing::lease},
+                                      {"stop", &Timing::stop},
+                                      {"lost", &Timing::lost_after}};
 
 constexpr size_t kMaxListenAddresses = 16;
 constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1, Linux if.h
@@ -81,8 +83,7 @@ void ReadTiming(ConfigReader& root, Config& config) {
 
 void ReadLimits(ConfigReader& root, LimitsConfig& limits) {
   ConfigReader reader = root.Table("limits");
-  limits.connections =
-      reader.Int("connections", limits.connections, {.min = 10, .max = 100'000});
+  limits.connections = reader.Int("connections", limits.connections, {.min = 10, .max = 100'000});
   limits.connections_per_peer =
       reader.Int("connections_per_peer", limits.connections_per_peer, {.min = 1, .max = 100'000});
   limits.body = reader.Size("body", limits.body);
@@ -153,9 +154,9 @@ std::string FormatConfig(const Config& config) {
              "\nplacement = ", Quoted(config.placement), "\n");
   text += StrCat("\n[people]\nlisten = ", Quoted(config.people.addresses),
                  "\nport = ", config.people.port, "\n");
-  text += StrCat("\n[nodes]\nlisten = ", Quoted(config.nodes.addresses),
-                 "\nport = ", config.nodes.port, "\naddresses = ", Quoted(config.node_addresses),
-                 "\n");
+  text +=
+      StrCat("\n[nodes]\nlisten = ", Quoted(config.nodes.addresses), "\nport = ", config.nodes.port,
+             "\naddresses = ", Quoted(config.node_addresses), "\n");
   text += StrCat("\n[network]\nprefix = ", Quoted(config.prefix.str()),
                  "\ninterface = ", Quoted(config.interface), "\n");
   text += StrCat("\n[timing]\npreset = ", Quoted(config.timing_preset), "\n");

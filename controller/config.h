@@ -9,13 +9,14 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/config.h"
 #include "base/ids.h"
 #include "base/ip.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "controller/reconcile/timing.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::controller {
 
@@ -26,16 +27,16 @@ struct ListenConfig {
 };
 
 struct LimitsConfig {
-  int64_t connections = 2000;           // on each port
-  int64_t connections_per_peer = 500;   // from one address
-  Bytes body{1 * kMiB};                 // of a JSON request
-  Bytes image{16 * kGiB};               // of one uploaded image
-  Bytes images{0};                      // of all images together; 0: as the disk has room
-  Bytes file{4 * kGiB};                 // of one pushed file
+  int64_t connections = 2000;          // on each port
+  int64_t connections_per_peer = 500;  // from one address
+  Bytes body{1 * kMiB};                // of a JSON request
+  Bytes image{16 * kGiB};              // of one uploaded image
+  Bytes images{0};                     // of all images together; 0: as the disk has room
+  Bytes file{4 * kGiB};                // of one pushed file
 };
 
 struct Config {
-  std::string name = "bramble";                     // of a new cluster
+  std::string name = "bramble";  // of a new cluster
   LogLevel log_level = LogLevel::kInfo;
   std::filesystem::path state_dir = "/var/lib/bramble/controller";
   std::filesystem::path run_dir = "/run/bramble/controller";
@@ -48,10 +49,10 @@ struct Config {
   std::vector<std::string> names;
 
   Ipv4Prefix prefix{Ipv4((172u << 24) | (16u << 16)), 24};  // of a new cluster
-  std::string interface;                            // on the prefix, for ARP; empty: no probing
-  std::string placement = "spread";                 // or "pack"
+  std::string interface;             // on the prefix, for ARP; empty: no probing
+  std::string placement = "spread";  // or "pack"
 
-  std::string timing_preset = "default";             // or "fast": a lease of 15 s
+  std::string timing_preset = "default";  // or "fast": a lease of 15 s
   Timing timing;  // the preset's, and what was set beside it (DESIGN.md, section 9)
   LimitsConfig limits;
 };

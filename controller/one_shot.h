@@ -8,13 +8,15 @@
 #include <string>
 #include <utility>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/timer.h"
 
+#include "absl/status/statusor.h"
+
 namespace bramble::controller {
 
-// Carries the result of a callback to the coroutine that waits for it.  T is a Status or a StatusOr.
+// Carries the result of a callback to the coroutine that waits for it.  T is a Status or a
+// StatusOr.
 //
 //   OneShot<absl::StatusOr<Written>> written(loop);
 //   service.Delete(who, key, options, written.Taker());

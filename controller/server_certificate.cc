@@ -69,13 +69,11 @@ ServerNames LocalServerNames(const std::vector<std::string>& more) {
           .ip_addresses = {addresses.begin(), addresses.end()}};
 }
 
-absl::StatusOr<ServerCertificate> EnsureServerCertificate(const StatePaths& paths,
-                                                          const Issuer& ca,
+absl::StatusOr<ServerCertificate> EnsureServerCertificate(const StatePaths& paths, const Issuer& ca,
                                                           const ServerNames& names, WallTime now) {
   ServerCertificate server;
   BRAMBLE_ASSIGN_OR_RETURN(server.key, PrivateKey::LoadOrCreate(paths.ServerKey()));
-  const absl::StatusOr<std::string> pem =
-      ReadFile(paths.ServerCertificate(), kMaxCertificateBytes);
+  const absl::StatusOr<std::string> pem = ReadFile(paths.ServerCertificate(), kMaxCertificateBytes);
   if (pem.ok()) {
     const absl::StatusOr<Certificate> certificate = Certificate::FromPem(*pem);
     if (certificate.ok() && StillGood(*certificate, server.key, ca, names, now)) {
@@ -93,8 +91,7 @@ absl::StatusOr<ServerCertificate> EnsureServerCertificate(const StatePaths& path
                         .ip_addresses = names.ip_addresses},
                        {.not_before = now - kBackdated, .not_after = now + kValid},
                        CertificateUse::kServer));
-  BRAMBLE_RETURN_IF_ERROR(
-      WriteFileAtomically(paths.ServerCertificate(), certificate.Pem(), 0644));
+  BRAMBLE_RETURN_IF_ERROR(WriteFileAtomically(paths.ServerCertificate(), certificate.Pem(), 0644));
   server.chain = {certificate, ca.certificate};
   server.renewed = true;
   return server;

@@ -4,10 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/certificate.h"
 #include "base/clock.h"
 #include "controller/store/paths.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::controller {
 
@@ -16,7 +17,7 @@ namespace bramble::controller {
 struct ServerCertificate {
   std::vector<Certificate> chain;  // the leaf, then the CA
   PrivateKey key;
-  bool renewed = false;            // by this call
+  bool renewed = false;  // by this call
 };
 
 struct ServerNames {
@@ -28,8 +29,7 @@ struct ServerNames {
 ServerNames LocalServerNames(const std::vector<std::string>& more);
 
 // Reads certificate and key below `paths`, and makes what is missing or no longer right.  Blocks.
-absl::StatusOr<ServerCertificate> EnsureServerCertificate(const StatePaths& paths,
-                                                          const Issuer& ca,
+absl::StatusOr<ServerCertificate> EnsureServerCertificate(const StatePaths& paths, const Issuer& ca,
                                                           const ServerNames& names, WallTime now);
 
 }  // namespace bramble::controller

@@ -25,8 +25,8 @@ class ServerCertificateTest : public ::testing::Test {
   ~ServerCertificateTest() override { fs::remove_all(paths_.state); }
 
   ServerCertificate Ensure(const std::vector<std::string>& names, WallTime now) {
-    auto server = EnsureServerCertificate(
-        paths_, ca_, {.dns_names = names, .ip_addresses = {"127.0.0.1"}}, now);
+    auto server = EnsureServerCertificate(paths_, ca_,
+                                          {.dns_names = names, .ip_addresses = {"127.0.0.1"}}, now);
     EXPECT_TRUE(server.ok()) << server.status();
     return *std::move(server);
   }

@@ -22,20 +22,19 @@ absl::StatusOr<Certificate> LoadOrMakeCa(const StatePaths& paths, const PrivateK
   if (pem.ok()) {
     BRAMBLE_ASSIGN_OR_RETURN(Certificate ca, Certificate::FromPem(*pem));
     if (ca.Spki() != key.Spki()) {
-      return absl::FailedPreconditionError(
-          StrCat(paths.CaCertificate().string(), ": belongs to another key than ",
-                 paths.CaKey().string(), "; put back the one that belongs to it, or both from a "
-                 "backup"));
+      return absl::FailedPreconditionError(StrCat(
+          paths.CaCertificate().string(), ": belongs to another key than ", paths.CaKey().string(),
+          "; put back the one that belongs to it, or both from a "
+          "backup"));
     }
     return ca;
   }
   if (!absl::IsNotFound(pem.status())) {
     return pem.status();
   }
-  BRAMBLE_ASSIGN_OR_RETURN(
-      Certificate ca,
-      MakeCaCertificate(key, "Bramble cluster CA",
-                        {.not_before = now - kBackdated, .not_after = now + kCaValid}));
+  BRAMBLE_ASSIGN_OR_RETURN(Certificate ca, MakeCaCertificate(key, "Bramble cluster CA",
+                                                             {.not_before = now - kBackdated,
+                                                              .not_after = now + kCaValid}));
   BRAMBLE_RETURN_IF_ERROR(WriteFileAtomically(paths.CaCertificate(), ca.Pem(), 0644));
   return ca;
 }
@@ -62,8 +61,7 @@ absl::StatusOr<std::unique_ptr<Authority>> Authority::Open(const StatePaths& pat
   BRAMBLE_ASSIGN_OR_RETURN(ca.key, PrivateKey::LoadOrCreate(paths.CaKey()));
   BRAMBLE_ASSIGN_OR_RETURN(ca.certificate, LoadOrMakeCa(paths, ca.key, clock.Wall()));
   BRAMBLE_ASSIGN_OR_RETURN(PrivateKey server_key, PrivateKey::LoadOrCreate(paths.ServerKey()));
-  return std::unique_ptr<Authority>(
-      new Authority(std::move(ca), std::move(server_key), clock));
+  return std::unique_ptr<Authority>(new Authority(std::move(ca), std::move(server_key), clock));
 }
 
 absl::StatusOr<std::string> Authority::KeyOf(const std::string& csr_pem) {

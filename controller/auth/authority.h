@@ -4,11 +4,12 @@
 #include <memory>
 #include <string>
 
-#include "absl/status/statusor.h"
 #include "base/certificate.h"
 #include "base/clock.h"
 #include "controller/seams.h"
 #include "controller/store/paths.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::controller {
 

@@ -58,7 +58,8 @@ absl::StatusOr<Sha256Digest> HashFile(const fs::path& path) {
 
 }  // namespace
 
-// What the lane works on is in a shared part, so that a piece under way outlives a cancelled upload.
+// What the lane works on is in a shared part, so that a piece under way outlives a cancelled
+// upload.
 class BlobStore::FileUpload : public BlobStore::Upload {
  public:
   FileUpload(BlobStore& store, fs::path path, Fd fd)
@@ -91,9 +92,9 @@ class BlobStore::FileUpload : public BlobStore::Upload {
     absl::StatusOr<std::string> digest = co_await store_.lane_.Run(std::move(sync));
     BRAMBLE_CO_RETURN_IF_ERROR(digest.status());
     if (!expected.empty() && *digest != expected) {
-      co_return absl::InvalidArgumentError(
-          StrCat("image: the bytes that came have SHA-256 ", *digest, ", not ", expected,
-                 " as was said; send the file again"));
+      co_return absl::InvalidArgumentError(StrCat("image: the bytes that came have SHA-256 ",
+                                                  *digest, ", not ", expected,
+                                                  " as was said; send the file again"));
     }
     StoredBlob blob{.digest = *digest,
                     .size = Bytes{size_},
@@ -168,8 +169,7 @@ BlobStore::BlobStore(BlobStoreOptions options, asio::io_context& loop, Lane& lan
 absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(BlobStoreOptions options,
                                                            asio::io_context& loop, Lane& lane,
                                                            Random& random, Logger log) {
-  std::unique_ptr<BlobStore> store(
-      new BlobStore(std::move(options), loop, lane, random, log));
+  std::unique_ptr<BlobStore> store(new BlobStore(std::move(options), loop, lane, random, log));
   BRAMBLE_RETURN_IF_ERROR(store->Scan());
   return store;
 }
@@ -271,9 +271,9 @@ asio::awaitable<absl::Status> BlobStore::Verify(std::string digest) {
   total_ -= found->second.size;
   known_.erase(found);
   ::rename(paths_.FileOf(digest).c_str(), (paths_.Damaged() / digest).c_str());
-  co_return absl::DataLossError(
-      StrCat("blob ", digest, ": its bytes have SHA-256 ", actual->Hex(), "; it was put aside in ",
-             paths_.Damaged().string(), "; upload the image again"));
+  co_return absl::DataLossError(StrCat("blob ", digest, ": its bytes have SHA-256 ", actual->Hex(),
+                                       "; it was put aside in ", paths_.Damaged().string(),
+                                       "; upload the image again"));
 }
 
 bool BlobStore::IsPinned(const std::string& digest) const {

@@ -10,7 +10,6 @@
 #include <set>
 #include <string>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/fd.h"
 #include "base/lane.h"
@@ -19,6 +18,8 @@
 #include "base/timer.h"
 #include "base/units.h"
 #include "controller/store/paths.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::controller {
 
@@ -56,7 +57,8 @@ class BlobStore {
     virtual ~Upload() = default;
     // kResourceExhausted: too large, over the quota, or the disk is full; what is there stays.
     virtual asio::awaitable<absl::Status> Write(std::string piece) = 0;
-    // Syncs, and gives the blob its name.  kInvalidArgument: not the `expected` digest (empty: any).
+    // Syncs, and gives the blob its name.  kInvalidArgument: not the `expected` digest (empty:
+    // any).
     virtual asio::awaitable<absl::StatusOr<StoredBlob>> Finish(std::string expected) = 0;
   };
   absl::StatusOr<std::unique_ptr<Upload>> Begin();
