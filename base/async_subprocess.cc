@@ -53,9 +53,8 @@ int FdStream::native() const { return state_->descriptor.native_handle(); }
 namespace {
 
 absl::Status StatusOfWait(const error_code& error) {
-  return error == asio::error::operation_aborted
-             ? absl::CancelledError("closed")
-             : absl::UnavailableError(error.message());
+  return error == asio::error::operation_aborted ? absl::CancelledError("closed")
+                                                 : absl::UnavailableError(error.message());
 }
 
 }  // namespace

@@ -7,10 +7,11 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/fd.h"
 #include "base/subprocess.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <stdexcept>
 #include <thread>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "base/async_queue.h"
 #include "base/lane.h"
@@ -48,7 +48,7 @@ TEST_F(AsyncTest, LaneRunsElsewhereAndComesBack) {
 }
 
 asio::awaitable<absl::Status> RunFailing(Lane& lane) {
-  auto work = []() -> absl::Status { throw std::runtime_error("boom"); };
+  auto work = [] { std::vector<int>().at(1); };
   co_return co_await lane.Run(work);
 }
 
@@ -58,7 +58,7 @@ TEST_F(AsyncTest, ExceptionOnALaneBecomesAStatus) {
   const absl::Status status = RunOnLoop(loop_, RunFailing(lane));
 
   EXPECT_TRUE(absl::IsInternal(status));
-  EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("boom"));
+  EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("vector"));
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<int>>> RunMoveOnly(Lane& lane) {
@@ -115,7 +115,7 @@ TEST_F(AsyncTest, LaneThatGoesAwayAnswersWhatWaited) {
 
 asio::awaitable<absl::Status> Fail() { co_return absl::InternalError("no luck"); }
 asio::awaitable<void> Throw() {
-  throw std::runtime_error("boom");
+  std::vector<int>().at(1);
   co_return;
 }
 asio::awaitable<void> Forever(bool* ended) {
@@ -137,7 +137,7 @@ TEST_F(AsyncTest, ScopeLogsTheTasksThatFail) {
   RunOnLoop(loop_, scope.Drain());
 
   EXPECT_TRUE(log_.Contains("task_failed task=first error=\"INTERNAL: no luck\""));
-  EXPECT_TRUE(log_.Contains("task_failed task=second error=boom"));
+  EXPECT_TRUE(log_.Contains("task_failed task=second error=\"vector"));
 }
 
 TEST_F(AsyncTest, ScopeCancelsItsTasks) {
@@ -212,7 +212,7 @@ TEST_F(AsyncTest, ExceptionPassesThroughADeadline) {
     co_return absl::OkStatus();
   };
 
-  EXPECT_THROW(RunOnLoop(loop_, WithDeadline(thrower(), 1h, "thrower")), std::runtime_error);
+  EXPECT_THROW(RunOnLoop(loop_, WithDeadline(thrower(), 1h, "thrower")), std::out_of_range);
 }
 
 TEST_F(AsyncTest, EventWakesAllWhoWaitAndTimesOut) {

@@ -2,12 +2,13 @@
 #include "base/beneath.h"
 
 #include <dirent.h>
-#include <linux/openat2.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
 #include <memory>
 #include <vector>
+
+#include <linux/openat2.h>
 
 #include "base/encoding.h"
 #include "base/file.h"

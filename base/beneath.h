@@ -18,8 +18,9 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/statusor.h"
 #include "base/fd.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 

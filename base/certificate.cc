@@ -4,10 +4,11 @@
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include <ctime>
+
+#include <openssl/x509v3.h>
 
 #include "base/check.h"
 #include "base/encoding.h"
@@ -58,8 +59,8 @@ WallTime TimeOf(const ASN1_TIME* time) {
 
 std::vector<std::string> AlternativeNames(const X509* x509, int type) {
   std::vector<std::string> found;
-  GeneralNamesPtr names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(x509, NID_subject_alt_name, nullptr, nullptr)));
+  GeneralNamesPtr names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(x509, NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
     if (name->type != type) {

@@ -11,9 +11,10 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/hash.h"
+
+#include "absl/status/statusor.h"
 
 // OpenSSL's own names, so that its headers stay out of ours.
 typedef struct evp_pkey_st EVP_PKEY;

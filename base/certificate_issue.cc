@@ -33,8 +33,8 @@ absl::Status CheckText(std::string_view text) {
 }
 
 absl::Status AddName(GENERAL_NAMES* names, int type, std::string_view bytes) {
-  ASN1_STRING* text = ASN1_STRING_type_new(type == GEN_IPADD ? V_ASN1_OCTET_STRING
-                                                             : V_ASN1_IA5STRING);
+  ASN1_STRING* text =
+      ASN1_STRING_type_new(type == GEN_IPADD ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
   GENERAL_NAME* name = GENERAL_NAME_new();
   if (text == nullptr || name == nullptr ||
       ASN1_STRING_set(text, bytes.data(), static_cast<int>(bytes.size())) != 1) {
@@ -193,8 +193,7 @@ absl::StatusOr<Certificate> IssueCertificate(const Issuer& issuer, const PublicK
                         : use == CertificateUse::kClient ? "clientAuth"
                                                          : "serverAuth,clientAuth";
   BRAMBLE_RETURN_IF_ERROR(AddExtension(x509.get(), ca, NID_basic_constraints, "critical,CA:FALSE"));
-  BRAMBLE_RETURN_IF_ERROR(
-      AddExtension(x509.get(), ca, NID_key_usage, "critical,digitalSignature"));
+  BRAMBLE_RETURN_IF_ERROR(AddExtension(x509.get(), ca, NID_key_usage, "critical,digitalSignature"));
   BRAMBLE_RETURN_IF_ERROR(AddExtension(x509.get(), ca, NID_ext_key_usage, purpose));
   BRAMBLE_RETURN_IF_ERROR(AddExtension(x509.get(), ca, NID_subject_key_identifier, "hash"));
   BRAMBLE_RETURN_IF_ERROR(AddExtension(x509.get(), ca, NID_authority_key_identifier, "keyid"));

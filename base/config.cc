@@ -20,8 +20,8 @@ struct Unit {
   int64_t ms;
 };
 // Longest names first where one begins with another.
-constexpr Unit kUnits[] = {{"ms", 1},        {"s", 1000},        {"m", 60'000},
-                           {"h", 3'600'000}, {"d", 86'400'000}};
+constexpr Unit kUnits[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
 constexpr int64_t kMaxDurationMs = int64_t{1000} * 366 * 86'400'000;
 
 std::string_view TypeName(const toml::node& node) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Configuration files: TOML, read field by field.  What is unknown, misspelt or of the wrong type is
-// refused, and the error names file, line and key and says what to write:
+// Configuration files: TOML, read field by field.  What is unknown, misspelt or of the wrong type
+// is refused, and the error names file, line and key and says what to write:
 //
 //   /etc/bramble/node.toml:7: key "heartbeat": expected a duration such as "30s", got 30
 
@@ -15,9 +15,10 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/ip.h"
 #include "base/units.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 

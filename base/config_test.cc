@@ -102,7 +102,10 @@ TEST(ConfigTest, WrongValueSaysWhatToWrite) {
             "number");
   EXPECT_THAT(ErrorOf("d = \"30\"", duration), HasSubstr("got \"30\""));
   EXPECT_THAT(ErrorOf("d = \"0s\"", duration), HasSubstr("at least"));
-  EXPECT_EQ(ErrorOf("\nn = 12", [](ConfigReader& reader) { reader.Int("n", 1, {1, 9}); }),
+  EXPECT_EQ(ErrorOf("\nn = 12",
+                    [](ConfigReader& reader) {
+                      reader.Int("n", 1, {1, 9});
+                    }),
             "node.toml:2: key \"n\": expected 1 to 9, got 12");
   EXPECT_THAT(ErrorOf("s = 1", [](ConfigReader& reader) { reader.String("s"); }),
               HasSubstr("expected a string in quotes, got a whole number"));

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sys/stat.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "base/certificate.h"
 #include "base/file.h"
@@ -86,8 +85,8 @@ TEST_F(CertificateTest, LeafSaysWhatItWasIssuedWith) {
   subject.uris = {"bramble:node:abc"};
 
   const Certificate issued =
-      IssueCertificate({ca_, ca_key_}, key_.Public(), subject, {At(1'600'000'000), At(4'000'000'000)},
-                       CertificateUse::kServerAndClient)
+      IssueCertificate({ca_, ca_key_}, key_.Public(), subject,
+                       {At(1'600'000'000), At(4'000'000'000)}, CertificateUse::kServerAndClient)
           .value();
   const Certificate leaf = Certificate::FromPem(issued.Pem()).value();
 
@@ -125,8 +124,8 @@ TEST_F(CertificateTest, BadNamesAreRefused) {
 
   EXPECT_TRUE(absl::IsInvalidArgument(issue({.common_name = ""})));
   EXPECT_TRUE(absl::IsInvalidArgument(issue({.common_name = std::string(65, 'x')})));
-  EXPECT_TRUE(absl::IsInvalidArgument(
-      issue({.common_name = "n", .dns_names = {std::string("a\0b", 3)}})));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(issue({.common_name = "n", .dns_names = {std::string("a\0b", 3)}})));
   EXPECT_TRUE(absl::IsInvalidArgument(issue({.common_name = "n", .ip_addresses = {"1.2.3"}})));
 }
 

@@ -10,8 +10,9 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/statusor.h"
 #include "base/fd.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 

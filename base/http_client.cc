@@ -107,8 +107,7 @@ bool HttpClient::State::StillOpen() {
 
 asio::awaitable<absl::Status> HttpClient::State::Dial() {
   Close();
-  auto connected =
-      co_await TlsStream::Connect(options.tls, options.target, options.connect_limit);
+  auto connected = co_await TlsStream::Connect(options.tls, options.target, options.connect_limit);
   if (!connected.ok()) {
     co_return connected.status();
   }
@@ -118,8 +117,8 @@ asio::awaitable<absl::Status> HttpClient::State::Dial() {
 }
 
 std::string HttpClient::State::HeadOf(const HttpRequest& request) const {
-  std::string head = StrCat(request.method, " ", request.target, " HTTP/1.1\r\nHost: ",
-                            options.host_header, "\r\n");
+  std::string head = StrCat(request.method, " ", request.target,
+                            " HTTP/1.1\r\nHost: ", options.host_header, "\r\n");
   if (!request.headers.Has("User-Agent")) {
     head += StrCat("User-Agent: bramble/", BRAMBLE_VERSION, "\r\n");
   }
@@ -163,8 +162,8 @@ asio::awaitable<absl::Status> HttpClient::State::SendFile(const HttpRequest& req
   uint64_t sent = 0;
   while (sent < request.file_size) {
     chunk.resize(std::min<uint64_t>(kFileChunkBytes, request.file_size - sent));
-    const ssize_t got = ::pread(request.file->get(), chunk.data(), chunk.size(),
-                                static_cast<off_t>(sent));
+    const ssize_t got =
+        ::pread(request.file->get(), chunk.data(), chunk.size(), static_cast<off_t>(sent));
     if (got <= 0) {
       co_return got < 0 ? ErrnoStatus(errno, "reading the file to send")
                         : absl::DataLossError("the file became shorter while it was sent");

@@ -10,11 +10,12 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/fd.h"
 #include "base/http_message.h"
 #include "base/tls.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 
@@ -74,11 +75,11 @@ class HttpClient {
 };
 
 struct DownloadOptions {
-  std::string target;        // "/v1/blobs/<sha256>"
+  std::string target;  // "/v1/blobs/<sha256>"
   HeaderList headers;
   uint64_t resume_from = 0;  // bytes that the sink already has
   std::optional<uint64_t> expected_size;
-  uint64_t max_bytes = 0;    // 0: no limit but expected_size
+  uint64_t max_bytes = 0;  // 0: no limit but expected_size
 };
 // Gives the body of a GET to `sink` piece by piece, from `resume_from` on (by Range; a server that
 // answers with the whole has the first bytes skipped).  Returns the total size.  kUnavailable: cut
@@ -98,8 +99,8 @@ class BlockingHttpClient {
   absl::StatusOr<HttpReply> SendForLines(HttpRequest request, std::chrono::milliseconds idle_limit,
                                          std::function<bool(std::string_view)> on_line);
   // Calls `on_bytes` for each piece of the reply's body, likewise.
-  absl::StatusOr<HttpReply> SendForBytes(
-      HttpRequest request, std::function<absl::Status(std::string_view)> on_bytes);
+  absl::StatusOr<HttpReply> SendForBytes(HttpRequest request,
+                                         std::function<absl::Status(std::string_view)> on_bytes);
 
  private:
   std::unique_ptr<asio::io_context> loop_;

@@ -227,7 +227,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   if (written && body_left && stream_ != nullptr) {
     co_await Linger();
   }
-  co_return written && keep_ && stream_ != nullptr;
+  co_return written&& keep_&& stream_ != nullptr;
 }
 
 std::optional<Response> HttpConnection::Refuse(const Router::Match& match) {
@@ -237,8 +237,8 @@ std::optional<Response> HttpConnection::Refuse(const Router::Match& match) {
   if (match.allowed.empty()) {
     return Problem(404, "not_found", StrCat("nothing at ", request_.path));
   }
-  Response refusal = Problem(405, "method_not_allowed",
-                             StrCat(request_.path, " takes ", match.allowed));
+  Response refusal =
+      Problem(405, "method_not_allowed", StrCat(request_.path, " takes ", match.allowed));
   refusal.headers.Add("Allow", match.allowed);
   return refusal;
 }
@@ -262,9 +262,9 @@ asio::awaitable<Response> HttpConnection::Answer() {
   max_body_ = match.route->max_body_bytes.value_or(service_->options.limits.body_bytes);
   parser_->SetMaxBody(max_body_);
   if (parser_->content_length().value_or(0) > max_body_) {
-    co_return Problem(413, "body_too_large",
-                      StrCat("a body of ", *parser_->content_length(), " bytes; the limit is ",
-                             max_body_));
+    co_return Problem(
+        413, "body_too_large",
+        StrCat("a body of ", *parser_->content_length(), " bytes; the limit is ", max_body_));
   }
   if (match.route->body == BodyMode::kWhole) {
     if (!parser_->done()) {
@@ -376,8 +376,7 @@ asio::awaitable<void> HttpConnection::Linger() {
   WaitEnds();
 }
 
-Response HttpConnection::Problem(int status, std::string_view code,
-                                 std::string_view detail) const {
+Response HttpConnection::Problem(int status, std::string_view code, std::string_view detail) const {
   return service_->options.problem ? service_->options.problem(status, code, detail)
                                    : DefaultProblem(status, code, detail);
 }

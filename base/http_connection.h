@@ -21,9 +21,9 @@ struct HttpService {
   Router router;
   HttpServerOptions options;
   Logger log;
-  std::string always;                // options.always, as bytes
-  char scratch[32 * 1024] = {};      // read into between two suspensions, by whoever reads
-  std::string date_line;             // "Date: …\r\n"
+  std::string always;            // options.always, as bytes
+  char scratch[32 * 1024] = {};  // read into between two suspensions, by whoever reads
+  std::string date_line;         // "Date: …\r\n"
   std::chrono::system_clock::time_point date_until{};
 };
 
@@ -80,7 +80,7 @@ class HttpConnection {
   SteadyClock::time_point since_ = SteadyClock::now();
   bool disposable_ = true;
 
-  std::string in_;       // read and not yet parsed
+  std::string in_;  // read and not yet parsed
   size_t in_start_ = 0;
   std::string out_;
   RequestHead head_;

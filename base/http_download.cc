@@ -21,8 +21,7 @@ absl::StatusOr<uint64_t> TotalOf(std::string_view content_range, uint64_t first)
       return total;
     }
   }
-  return absl::UnavailableError(
-      StrCat("another range than asked for: \"", content_range, "\""));
+  return absl::UnavailableError(StrCat("another range than asked for: \"", content_range, "\""));
 }
 
 absl::Status RefusalOf(int status, std::string_view target, std::string_view body) {
@@ -101,8 +100,8 @@ asio::awaitable<absl::StatusOr<uint64_t>> Download(
     position = end;
   }
   if (options.expected_size.has_value() && position != *options.expected_size) {
-    co_return absl::UnavailableError(StrCat(options.target, ": ", position, " bytes instead of ",
-                                            *options.expected_size));
+    co_return absl::UnavailableError(
+        StrCat(options.target, ": ", position, " bytes instead of ", *options.expected_size));
   }
   co_return position;
 }

@@ -52,7 +52,7 @@ std::string_view HttpReason(int status);
 
 // The part of a request's target before '?', and the decoded parameters after it.
 struct RequestTarget {
-  std::string path;                                         // still percent-encoded
+  std::string path;                                        // still percent-encoded
   std::vector<std::pair<std::string, std::string>> query;  // in order; "+" is a space
 };
 inline constexpr size_t kMaxQueryParameters = 64;

@@ -9,8 +9,9 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/statusor.h"
 #include "base/http_message.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 

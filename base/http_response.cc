@@ -186,8 +186,8 @@ asio::awaitable<bool> HttpConnection::WriteWhole(const Response& response, std::
   if (request_.method == "HEAD") {
     body = {};
   }
-  const size_t together = std::min(
-      body.size(), out_.size() < kRecordBytes ? kRecordBytes - out_.size() : size_t{0});
+  const size_t together =
+      std::min(body.size(), out_.size() < kRecordBytes ? kRecordBytes - out_.size() : size_t{0});
   out_ += body.substr(0, together);
   bool written = co_await WriteBytes(out_);
   if (written && together < body.size()) {
@@ -216,8 +216,8 @@ asio::awaitable<bool> HttpConnection::WriteFile(Response response, FileBody file
       offset = (*range)->first;
       left = (*range)->count;
       response.status = 206;
-      response.headers.Add("Content-Range", StrCat("bytes ", offset, "-", offset + left - 1, "/",
-                                                   file.size));
+      response.headers.Add("Content-Range",
+                           StrCat("bytes ", offset, "-", offset + left - 1, "/", file.size));
     }
   }
   AppendHead(response, left);
@@ -235,8 +235,7 @@ asio::awaitable<bool> HttpConnection::WriteFile(Response response, FileBody file
       chunk = read();
     }
     if (!chunk.ok()) {
-      service_->log.Error("file_send_failed",
-                          {{"path", request_.path}, {"error", chunk.status()}});
+      service_->log.Error("file_send_failed", {{"path", request_.path}, {"error", chunk.status()}});
       co_return false;
     }
     if (!co_await WriteBytes(*chunk)) {
@@ -305,9 +304,9 @@ asio::awaitable<bool> HttpConnection::HandOver(Response response, WebSocketBody 
   }
   WaitEnds();
   std::string rest = in_.substr(in_start_);
-  auto upgraded = std::make_unique<WebSocket>(service_->loop, std::move(stream_),
-                                              WebSocket::Role::kServer, socket.options,
-                                              std::move(rest));
+  auto upgraded =
+      std::make_unique<WebSocket>(service_->loop, std::move(stream_), WebSocket::Role::kServer,
+                                  socket.options, std::move(rest));
   request_.connection = nullptr;
   in_ = std::string();
   out_ = std::string();

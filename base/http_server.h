@@ -21,7 +21,6 @@
 #include <variant>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/fd.h"
 #include "base/http_message.h"
@@ -29,6 +28,8 @@
 #include "base/log.h"
 #include "base/tls.h"
 #include "base/websocket.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 
@@ -40,11 +41,11 @@ struct HttpLimits {
   // Of connections that have not yet sent a request, or are between two: when all places are taken,
   // the one that has been silent longest makes room.
   std::chrono::milliseconds handshake{10'000};
-  std::chrono::milliseconds header{10'000};    // from a request's first byte to its last header's
-  std::chrono::milliseconds body_stall{30'000};   // without a byte of the body
+  std::chrono::milliseconds header{10'000};      // from a request's first byte to its last header's
+  std::chrono::milliseconds body_stall{30'000};  // without a byte of the body
   std::chrono::milliseconds write_stall{30'000};  // without a byte taken by the client
-  std::chrono::milliseconds idle{75'000};      // between two requests
-  std::chrono::milliseconds sweep{500};        // how coarse all of them are
+  std::chrono::milliseconds idle{75'000};         // between two requests
+  std::chrono::milliseconds sweep{500};           // how coarse all of them are
 };
 
 class RequestBody;
@@ -57,9 +58,9 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> query;
   HeaderList headers;
   std::map<std::string, std::string, std::less<>> params;  // of the route's pattern, decoded
-  std::string body;                    // whole, unless the route streams
-  RequestBody* body_stream = nullptr;  // when the route streams
-  TlsStream* connection = nullptr;     // peer(), peer_address(), ExportKeyingMaterial()
+  std::string body;                                        // whole, unless the route streams
+  RequestBody* body_stream = nullptr;                      // when the route streams
+  TlsStream* connection = nullptr;  // peer(), peer_address(), ExportKeyingMaterial()
 
   // The first query parameter called `name`.
   std::optional<std::string_view> Query(std::string_view name) const;
@@ -127,8 +128,8 @@ class Router {
   void SetFallback(Route route);
 
   struct Match {
-    const Route* route = nullptr;   // nullptr: 404, or 405 when `allowed` is not empty
-    std::string allowed;            // "GET, POST"
+    const Route* route = nullptr;  // nullptr: 404, or 405 when `allowed` is not empty
+    std::string allowed;           // "GET, POST"
   };
   // Fills `params`.
   Match Find(std::string_view method, std::string_view path,
@@ -169,8 +170,8 @@ class HttpServer {
   // Aborts all connections; the loop must not run again after it unless Stop() was awaited.
   ~HttpServer();
 
-  // Serves on an address ("0.0.0.0", "::", a numeric one) and a port; 0 takes a free one.  Gives the
-  // port.  May be called for several.  kUnavailable: "port 8443: Address already in use".
+  // Serves on an address ("0.0.0.0", "::", a numeric one) and a port; 0 takes a free one.  Gives
+  // the port.  May be called for several.  kUnavailable: "port 8443: Address already in use".
   absl::StatusOr<uint16_t> Listen(HostPort address, std::shared_ptr<TlsServerContext> tls);
 
   // Accepts no more, aborts all connections, and resumes when their handlers have ended.

@@ -2,14 +2,13 @@
 #include "base/http_server.h"
 
 #include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdio>
-#include <stdexcept>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+#include <vector>
 
 #include "base/status.h"
 #include "base/timer.h"
@@ -60,20 +59,19 @@ class HttpServerTest : public ::testing::Test {
     Router router;
     router.Add("GET", "/hello", {.direct = [](Request&) { return Text("hello"); }});
     router.Add("GET", "/nodes/{name}", {.direct = [](Request& request) {
-                 return Text(StrCat("node ", request.Param("name"), " q=",
-                                    request.Query("q").value_or("none")));
+                 return Text(StrCat("node ", request.Param("name"),
+                                    " q=", request.Query("q").value_or("none")));
                }});
     router.Add("POST", "/echo", {.handler = Echo, .max_body_bytes = 1000});
     router.Add("PUT", "/upload",
                {.handler = CountUpload, .body = BodyMode::kStream, .max_body_bytes = 3 << 20});
-    router.Add("GET", "/throw", {.direct = [](Request&) -> Response {
-                 throw std::runtime_error("boom");
-               }});
-    router.Add("GET", "/shared", {.direct = [this](Request&) {
-                 return Response{.body = shared_};
-               }});
+    router.Add("GET", "/throw",
+               {.direct = [](Request&) { return Text(std::vector<std::string>().at(1)); }});
+    router.Add("GET", "/shared",
+               {.direct = [this](Request&) { return Response{.body = shared_}; }});
     router.Add("GET", "/events", {.direct = [](Request&) {
-                 return Response{.content_type = "text/event-stream", .body = StreamBody(WriteEvents)};
+                 return Response{.content_type = "text/event-stream",
+                                 .body = StreamBody(WriteEvents)};
                }});
     auto file = [this](Request&) {
       Response response{.content_type = "application/octet-stream"};
@@ -206,7 +204,8 @@ TEST_F(HttpServerTest, TakesAChunkedBody) {
 
 TEST_F(HttpServerTest, MalformedRequestsAreRefusedAndClosed) {
   Start();
-  const std::string chunked = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string chunked =
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
   const std::string bad[] = {
       "hello\r\n\r\n",
       "GET /hello HTTP/1.1\r\n\r\n",  // no Host
@@ -333,8 +332,7 @@ TEST_F(HttpServerTest, DownloadResumesWhereItWasCutOff) {
 
   EXPECT_EQ(size.value(), 10u);
   EXPECT_EQ(got, "0123456789");
-  auto too_long =
-      RunOnLoop(loop_, Download(*client_, {.target = "/file", .max_bytes = 5}, sink));
+  auto too_long = RunOnLoop(loop_, Download(*client_, {.target = "/file", .max_bytes = 5}, sink));
   EXPECT_TRUE(absl::IsResourceExhausted(too_long.status())) << too_long.status();
 }
 
@@ -344,8 +342,8 @@ TEST_F(HttpServerTest, HandlerThatThrowsIsA500AndIsLogged) {
   const HttpReply reply = Get("/throw");
 
   EXPECT_EQ(reply.status, 500);
-  EXPECT_THAT(reply.body, Not(HasSubstr("boom")));
-  EXPECT_TRUE(log_.Contains("handler_threw path=/throw error=boom"));
+  EXPECT_THAT(reply.body, Not(HasSubstr("vector")));
+  EXPECT_TRUE(log_.Contains("handler_threw path=/throw error=\"vector"));
 }
 
 TEST_F(HttpServerTest, GateRefusesBeforeTheBodyIsRead) {
@@ -373,8 +371,8 @@ TEST_F(HttpServerTest, AlwaysAddsWhatItIsToldAndNoHeaderCanBeSplit) {
 
 // A client that does nothing is closed by the time limit; nobody sleeps for it here.
 TEST_F(HttpServerTest, SilentAndSlowClientsAreClosed) {
-  Start({.limits = {.handshake = 30ms, .header = 30ms, .body_stall = 30ms, .idle = 30ms,
-                    .sweep = 10ms}});
+  Start({.limits = {
+             .handshake = 30ms, .header = 30ms, .body_stall = 30ms, .idle = 30ms, .sweep = 10ms}});
 
   EXPECT_EQ(Raw(""), "") << "no request";
   EXPECT_EQ(Raw("GET /hello HT"), "") << "no end of the headers";
@@ -406,8 +404,8 @@ TEST_F(HttpServerTest, SlowLorisIsClosed) {
 
 TEST_F(HttpServerTest, OneClientCannotTakeAllConnections) {
   Start({.limits = {.connections = 10, .connections_per_peer = 3}});
-  auto dial = [](TestCa& ca, HostPort address)
-      -> asio::awaitable<std::vector<std::unique_ptr<TlsStream>>> {
+  auto dial = [](TestCa& ca,
+                 HostPort address) -> asio::awaitable<std::vector<std::unique_ptr<TlsStream>>> {
     std::vector<std::unique_ptr<TlsStream>> streams;
     for (int i = 0; i < 6; ++i) {
       auto stream = co_await TlsStream::Connect(ca.Pinned(), address, 5s);
@@ -426,8 +424,8 @@ TEST_F(HttpServerTest, OneClientCannotTakeAllConnections) {
 
 // 1,000 connections that never speak TLS; one that does is served all the same.
 TEST_F(HttpServerTest, ManyHalfOpenConnectionsHarmNobody) {
-  Start({.limits = {.connections = 200, .connections_per_peer = 2000, .handshake = 100ms,
-                    .sweep = 10ms}});
+  Start({.limits = {
+             .connections = 200, .connections_per_peer = 2000, .handshake = 100ms, .sweep = 10ms}});
   std::vector<Fd> half_open;
   for (int i = 0; i < 1000; ++i) {
     Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

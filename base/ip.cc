@@ -20,8 +20,7 @@ int64_t ParseDecimal(std::string_view text, int64_t max) {
 }
 
 absl::Status Bad(std::string_view text, std::string_view expected) {
-  return absl::InvalidArgumentError(
-      StrCat("\"", text.substr(0, 60), "\": expected ", expected));
+  return absl::InvalidArgumentError(StrCat("\"", text.substr(0, 60), "\": expected ", expected));
 }
 
 struct AddressAndLength {

@@ -15,7 +15,7 @@ namespace bramble {
 
 class Ipv4 {
  public:
-  constexpr Ipv4() = default;  // 0.0.0.0: "none"
+  constexpr Ipv4() = default;                              // 0.0.0.0: "none"
   constexpr explicit Ipv4(uint32_t bits) : bits_(bits) {}  // host byte order
 
   // Four decimal numbers without leading zeros: "172.16.0.1".
@@ -46,8 +46,8 @@ class Ipv4Prefix {
   constexpr Ipv4Prefix(Ipv4 address, int length)
       : network_(address.bits() & MaskBits(length)), length_(static_cast<uint8_t>(length)) {}
 
-  // "172.16.0.0/24"; an address with host bits ("172.16.0.5/24") is refused, and the error names the
-  // network.
+  // "172.16.0.0/24"; an address with host bits ("172.16.0.5/24") is refused, and the error names
+  // the network.
   static absl::StatusOr<Ipv4Prefix> Parse(std::string_view text);
 
   constexpr Ipv4 network() const { return network_; }

@@ -55,7 +55,8 @@ TEST(IpTest, HostAndPort) {
   EXPECT_EQ(HostPort::Parse("controller", 8443).value(), (HostPort{"controller", 8443}));
   EXPECT_EQ(HostPort::Parse("[::1]:8443").value(), (HostPort{"::1", 8443}));
   EXPECT_EQ((HostPort{"::1", 1}).str(), "[::1]:1");
-  for (const char* text : {"", ":1", "a", "a:", "a:0", "a:65536", "a:x", "a b:1", "[::1", "u@h:1"}) {
+  for (const char* text :
+       {"", ":1", "a", "a:", "a:0", "a:65536", "a:x", "a b:1", "[::1", "u@h:1"}) {
     EXPECT_FALSE(HostPort::Parse(text).ok()) << text;
   }
 }

@@ -8,8 +8,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 

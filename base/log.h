@@ -35,12 +35,12 @@ class LogField {
   LogField(std::string_view key, const std::string& value) : key_(key), text_(value) {}
   LogField(std::string_view key, const absl::Status& value) : key_(key), text_(value.ToString()) {}
   template <typename Number>
-    requires std::is_arithmetic_v<Number>
-  LogField(std::string_view key, Number value) : key_(key), text_(NumberText(value)) {}
+  requires std::is_arithmetic_v<Number> LogField(std::string_view key, Number value)
+      : key_(key), text_(NumberText(value)) {}
   template <typename Id>
-    requires requires(const Id& id) {
-      { id.str() } -> std::convertible_to<std::string>;
-    }
+  requires requires(const Id& id) {
+    { id.str() } -> std::convertible_to<std::string>;
+  }
   LogField(std::string_view key, const Id& value) : key_(key), text_(value.str()) {}
 
   std::string_view key() const { return key_; }
@@ -71,7 +71,8 @@ struct LogRecord {
 };
 
 // "node_lost node=pi4 silent_s=61".  A value with a space, a quote, '=' or nothing in it is quoted;
-// control characters and what is not ASCII-printable or UTF-8 are escaped, so that a line is a line.
+// control characters and what is not ASCII-printable or UTF-8 are escaped, so that a line is a
+// line.
 std::string FormatLogLine(const LogRecord& record);
 
 // Where lines go.  Write may be called from any thread.

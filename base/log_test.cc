@@ -31,12 +31,15 @@ TEST(LogTest, WhatComesFromOutsideCannotForgeALine) {
   MemoryLogSink sink;
   const Logger log(sink);
 
-  log.Info("e", {{"a", "x\nerror forged"}, {"b", "q\"=\\"}, {"c", std::string("\x1b[31m\0", 6)},
-                 {"d", "\xff\xfe"}, {"e", ""}, {"f", "grün"}});
+  log.Info("e", {{"a", "x\nerror forged"},
+                 {"b", "q\"=\\"},
+                 {"c", std::string("\x1b[31m\0", 6)},
+                 {"d", "\xff\xfe"},
+                 {"e", ""},
+                 {"f", "grün"}});
 
-  EXPECT_THAT(sink.lines(),
-              ElementsAre(R"(info e a="x\nerror forged" b="q\"=\\" c="\x1b[31m\x00" )"
-                          R"(d="\xff\xfe" e="" f=grün)"));
+  EXPECT_THAT(sink.lines(), ElementsAre(R"(info e a="x\nerror forged" b="q\"=\\" c="\x1b[31m\x00" )"
+                                        R"(d="\xff\xfe" e="" f=grün)"));
 }
 
 TEST(LogTest, LevelsBelowTheLimitAreNotWritten) {

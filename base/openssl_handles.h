@@ -7,11 +7,12 @@
 #include <openssl/bn.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
 
 #include <memory>
 #include <string>
+
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 namespace bramble {
 

@@ -77,10 +77,9 @@ absl::Status Transfer(const Command& command, Process& process, SteadyClock::tim
     ::fcntl(process.in().get(), F_SETFL, O_NONBLOCK);
   }
   while (process.out().valid() || process.err().valid()) {
-    std::array<pollfd, 4> polled = {pollfd{process.out().get(), POLLIN, 0},
-                                    pollfd{process.err().get(), POLLIN, 0},
-                                    pollfd{process.in().get(), POLLOUT, 0},
-                                    pollfd{process.pidfd(), POLLIN, 0}};
+    std::array<pollfd, 4> polled = {
+        pollfd{process.out().get(), POLLIN, 0}, pollfd{process.err().get(), POLLIN, 0},
+        pollfd{process.in().get(), POLLOUT, 0}, pollfd{process.pidfd(), POLLIN, 0}};
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - SteadyClock::now()).count();
     if (left <= 0) {
@@ -157,8 +156,8 @@ absl::Status CheckOk(const Command& command, const CommandResult& result) {
   if (text.size() > kShownErrorBytes) {
     text.remove_prefix(text.size() - kShownErrorBytes);
   }
-  return absl::InternalError(StrCat(command.argv.front(), " ", result.exit.ToString(),
-                                    text.empty() ? "" : ": ", text));
+  return absl::InternalError(
+      StrCat(command.argv.front(), " ", result.exit.ToString(), text.empty() ? "" : ": ", text));
 }
 
 absl::StatusOr<std::string> RunCommandForOutput(const Command& command) {

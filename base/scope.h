@@ -7,9 +7,10 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/status.h"
 #include "base/asio.h"
 #include "base/log.h"
+
+#include "absl/status/status.h"
 
 namespace bramble {
 

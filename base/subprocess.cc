@@ -23,8 +23,8 @@
 namespace bramble {
 namespace {
 
-// The child first moves its descriptors to this number or above and then gives each its own, so that
-// none is overwritten.
+// The child first moves its descriptors to this number or above and then gives each its own, so
+// that none is overwritten.
 constexpr int kParkedFds = 200;
 
 struct PipeEnds {

@@ -15,8 +15,9 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/fd.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 

@@ -2,10 +2,9 @@
 #include "base/subprocess.h"
 
 #include <fcntl.h>
-#include <signal.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include "base/file.h"
 #include "base/status.h"

@@ -9,8 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 
@@ -44,8 +45,8 @@ class Event {
 };
 
 namespace timer_internal {
-// Runs `task`, cancelling it after `limit`; whether that happened.  Rethrows its exception unless it
-// was cancelled for the deadline.
+// Runs `task`, cancelling it after `limit`; whether that happened.  Rethrows its exception unless
+// it was cancelled for the deadline.
 asio::awaitable<bool> CancelAfter(asio::awaitable<void> task, LoopDuration limit);
 
 template <typename T>

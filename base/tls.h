@@ -15,12 +15,13 @@
 #include <variant>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/certificate.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/ip.h"
+
+#include "absl/status/statusor.h"
 
 typedef struct ssl_ctx_st SSL_CTX;
 typedef struct ssl_st SSL;
@@ -57,18 +58,18 @@ struct IssuedByCaForName {  // and for this DNS name or IP address
 struct IssuedBySystemCaForName {  // any CA that this machine trusts
   std::string name;
 };
-// Any key: a first meeting, which a person then confirms by comparing a code made of both keys.  The
+// Any key: a first meeting, which a person then confirms by comparing a code made of both keys. The
 // caller sends no secret, and pins TlsPeer::spki from then on.
 struct FirstUse {};
-using ServerCheck = std::variant<PinnedKey, IssuedByCa, IssuedByCaForName, IssuedBySystemCaForName,
-                                 FirstUse>;
+using ServerCheck =
+    std::variant<PinnedKey, IssuedByCa, IssuedByCaForName, IssuedBySystemCaForName, FirstUse>;
 
 struct TlsServerOptions {
   std::vector<Certificate> chain;  // the leaf first
   PrivateKey key;
   TlsVersion at_least = TlsVersion::kTls13;
-  // Set: clients are asked for a certificate and it is checked against this CA.  None, or a bad one,
-  // does not fail the handshake: TlsStream::peer() tells.
+  // Set: clients are asked for a certificate and it is checked against this CA.  None, or a bad
+  // one, does not fail the handshake: TlsStream::peer() tells.
   std::optional<Certificate> client_ca;
   const Clock* clock = nullptr;  // for dates; nullptr: the system's
 };

@@ -32,8 +32,8 @@ absl::Status UseCertificate(SSL_CTX* context, const std::vector<Certificate>& ch
   for (size_t i = 1; i < chain.size(); ++i) {
     sk_X509_push(above, chain[i].native());
   }
-  const int used =
-      SSL_CTX_use_cert_and_key(context, chain.front().native(), key.native(), above, /*override=*/1);
+  const int used = SSL_CTX_use_cert_and_key(context, chain.front().native(), key.native(), above,
+                                            /*override=*/1);
   sk_X509_free(above);
   if (used != 1) {
     return absl::InvalidArgumentError(
@@ -52,8 +52,7 @@ absl::StatusOr<std::shared_ptr<TlsServerContext>> TlsServerContext::Make(TlsServ
     return absl::InternalError(StrCat("TLS: ", TakeOpensslError()));
   }
   SetCommonOptions(made->context_, made->options_.at_least);
-  BRAMBLE_RETURN_IF_ERROR(
-      UseCertificate(made->context_, made->options_.chain, made->options_.key));
+  BRAMBLE_RETURN_IF_ERROR(UseCertificate(made->context_, made->options_.chain, made->options_.key));
   if (made->options_.client_ca.has_value()) {
     SSL_CTX_set_verify(made->context_, SSL_VERIFY_PEER, nullptr);
     SSL_CTX_add_client_CA(made->context_, made->options_.client_ca->native());

@@ -7,8 +7,8 @@
 
 namespace bramble {
 
-// The socket under OpenSSL: like OpenSSL's own BIO for sockets, but without SIGPIPE and with a count.
-// For .cc files of base/ only.
+// The socket under OpenSSL: like OpenSSL's own BIO for sockets, but without SIGPIPE and with a
+// count. For .cc files of base/ only.
 struct TlsSocket {
   int fd = -1;
   uint64_t received = 0;

@@ -20,7 +20,9 @@ namespace {
 using asio::ip::tcp;
 using boost::system::error_code;
 
-WallTime NowOf(const Clock* clock) { return clock != nullptr ? clock->Wall() : SystemClock().Wall(); }
+WallTime NowOf(const Clock* clock) {
+  return clock != nullptr ? clock->Wall() : SystemClock().Wall();
+}
 
 absl::Status CheckServer(const ServerCheck& check, WallTime now, X509* leaf,
                          STACK_OF(X509) * untrusted) {
@@ -252,8 +254,8 @@ bool IsNumericAddress(const std::string& host) {
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<TlsStream>>> TlsStream::Connect(
     std::shared_ptr<TlsClientContext> context, HostPort target, std::chrono::milliseconds limit) {
-  auto dial = [](std::shared_ptr<TlsClientContext> tls, HostPort to)
-      -> asio::awaitable<absl::StatusOr<std::unique_ptr<TlsStream>>> {
+  auto dial = [](std::shared_ptr<TlsClientContext> tls,
+                 HostPort to) -> asio::awaitable<absl::StatusOr<std::unique_ptr<TlsStream>>> {
     auto socket = co_await DialTcp(to);
     if (!socket.ok()) {
       co_return socket.status();

@@ -2,11 +2,10 @@
 #include "base/tls.h"
 
 #include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/status.h"
 #include "base/tls_testing.h"
@@ -139,8 +138,7 @@ TEST_F(TlsTest, ClientWithoutCertificateIsToldApartFromOneWithAGoodOne) {
 
   ASSERT_TRUE(Get(ca_.Pinned()).ok());
   EXPECT_EQ(peer_.state, PeerCertificate::kNone);
-  ASSERT_TRUE(
-      Get(ca_.ClientContext(PinnedKey{ca_.server_key.Spki()}, {certificate}, key)).ok());
+  ASSERT_TRUE(Get(ca_.ClientContext(PinnedKey{ca_.server_key.Spki()}, {certificate}, key)).ok());
   EXPECT_EQ(peer_.state, PeerCertificate::kValid);
   EXPECT_EQ(peer_.spki, key.Spki());
   EXPECT_EQ(peer_.certificate.CommonName(), "node");
@@ -151,8 +149,7 @@ TEST_F(TlsTest, ExpiredClientCertificateConnectsAndIsSeenAsExpired) {
   for (const auto& dates : {TestCa::Dates(-900, -800), TestCa::Dates(800, 900)}) {
     const Certificate certificate = ClientCertificate(key, dates);
 
-    ASSERT_TRUE(
-        Get(ca_.ClientContext(PinnedKey{ca_.server_key.Spki()}, {certificate}, key)).ok());
+    ASSERT_TRUE(Get(ca_.ClientContext(PinnedKey{ca_.server_key.Spki()}, {certificate}, key)).ok());
 
     EXPECT_EQ(peer_.state, PeerCertificate::kExpired);
     EXPECT_EQ(peer_.spki, key.Spki());
@@ -170,8 +167,7 @@ TEST_F(TlsTest, ForeignClientCertificateConnectsAndIsSeenAsInvalid) {
       ca_.Issue(key.Public(), subject, TestCa::Dates(-1, 1), CertificateUse::kServer);
 
   for (const Certificate& certificate : {foreign, for_servers}) {
-    ASSERT_TRUE(
-        Get(ca_.ClientContext(PinnedKey{ca_.server_key.Spki()}, {certificate}, key)).ok());
+    ASSERT_TRUE(Get(ca_.ClientContext(PinnedKey{ca_.server_key.Spki()}, {certificate}, key)).ok());
     EXPECT_EQ(peer_.state, PeerCertificate::kInvalid);
   }
 }
@@ -186,8 +182,8 @@ TEST_F(TlsTest, NewCertificateIsServedFromTheNextConnectionOn) {
   subject.common_name = "controller";
   subject.dns_names = {"renamed"};
 
-  const Certificate renamed = ca_.Issue(ca_.server_key.Public(), subject, TestCa::Dates(-1, 1),
-                                        CertificateUse::kServer);
+  const Certificate renamed =
+      ca_.Issue(ca_.server_key.Public(), subject, TestCa::Dates(-1, 1), CertificateUse::kServer);
   ASSERT_TRUE(context->SetCertificate({renamed}, ca_.server_key).ok());
 
   auto stream = RunOnLoop(

@@ -3,12 +3,12 @@
 
 // A CA, a server and a client on loopback, for tests.
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
-
-#include <gtest/gtest.h>
 
 #include "base/certificate.h"
 #include "base/http_client.h"
@@ -33,8 +33,8 @@ struct TestCa {
     const WallTime now = SystemClock().Wall();
     return {now + std::chrono::hours(from_hours), now + std::chrono::hours(to_hours)};
   }
-  Certificate Issue(const PublicKey& to, const CertificateSubject& subject,
-                    CertificateDates dates, CertificateUse use) const {
+  Certificate Issue(const PublicKey& to, const CertificateSubject& subject, CertificateDates dates,
+                    CertificateUse use) const {
     return IssueCertificate({certificate, key}, to, subject, dates, use).value();
   }
 

@@ -3,14 +3,15 @@
 
 // The check of a certificate chain, shared by both ends.  For .cc files of base/ only.
 
-#include <openssl/x509.h>
-
 #include <optional>
 #include <string>
 
-#include "absl/status/status.h"
+#include <openssl/x509.h>
+
 #include "base/certificate.h"
 #include "base/clock.h"
+
+#include "absl/status/status.h"
 
 namespace bramble {
 

@@ -148,8 +148,7 @@ asio::awaitable<void> WebSocket::State::WriteOut(std::shared_ptr<State> self) {
     // As PushOut, but staying in this coroutine when the socket is full again.
     self->writing = true;
     while (!self->out.empty()) {
-      const std::string_view rest =
-          std::string_view(self->out.front()).substr(self->out_offset);
+      const std::string_view rest = std::string_view(self->out.front()).substr(self->out_offset);
       absl::StatusOr<std::optional<size_t>> taken = self->stream->TryWrite(rest);
       if (!taken.ok()) {
         self->writing = false;
@@ -205,8 +204,8 @@ asio::awaitable<void> WebSocket::State::KeepAlive(std::shared_ptr<State> self) {
       heard = SteadyClock::now();
       pinged = false;
     } else if (pinged) {
-      self->Fail(absl::UnavailableError(
-          StrCat(self->stream->peer_address(), ": silent for ", options.dead_after.count(), " ms")));
+      self->Fail(absl::UnavailableError(StrCat(self->stream->peer_address(), ": silent for ",
+                                               options.dead_after.count(), " ms")));
       co_return;
     } else {
       pinged = true;

@@ -10,10 +10,11 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/http_message.h"
 #include "base/tls.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble {
 

@@ -15,10 +15,9 @@ constexpr uint16_t kNoCloseCode = 1005;
 constexpr size_t kCompactBytes = 64 * 1024;
 
 void Mask(char* bytes, size_t size, uint32_t key) {
-  const unsigned char parts[4] = {static_cast<unsigned char>(key >> 24),
-                                  static_cast<unsigned char>(key >> 16),
-                                  static_cast<unsigned char>(key >> 8),
-                                  static_cast<unsigned char>(key)};
+  const unsigned char parts[4] = {
+      static_cast<unsigned char>(key >> 24), static_cast<unsigned char>(key >> 16),
+      static_cast<unsigned char>(key >> 8), static_cast<unsigned char>(key)};
   for (size_t i = 0; i < size; ++i) {
     bytes[i] = static_cast<char>(static_cast<unsigned char>(bytes[i]) ^ parts[i & 3]);
   }

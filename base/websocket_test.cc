@@ -194,8 +194,7 @@ TEST_F(WebSocketTest, PeerThatAnswersPingsIsAlive) {
     co_return message.status();
   };
 
-  const absl::Status status =
-      RunOnLoop(loop_, WithDeadline(receive(*socket), 100ms, "a message"));
+  const absl::Status status = RunOnLoop(loop_, WithDeadline(receive(*socket), 100ms, "a message"));
 
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
   EXPECT_TRUE(socket->is_open());
