@@ -9,18 +9,19 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/subprocess.h"
 #include "node/runtime/runtime_spec.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::node {
 
 struct StreamPiece {
   enum class Kind { kOut, kErr, kExit };
   Kind kind = Kind::kOut;
-  std::string bytes;   // kOut, kErr: not empty
-  int exit_code = 0;   // kExit: as a shell has it, 128 + n for signal n
+  std::string bytes;  // kOut, kErr: not empty
+  int exit_code = 0;  // kExit: as a shell has it, 128 + n for signal n
 };
 
 // A command or a console.  Destroying it ends the command (SIGHUP, then SIGKILL) or leaves the
@@ -74,8 +75,6 @@ struct PushRequest {
   uint32_t gid = 0;
   Bytes size;  // exactly so many are written
 };
-
-inline constexpr Bytes kMaxFileTransfer{int64_t{1} << 30};
 
 // Called only from the agent's loop.  Paths are resolved beneath the container's root and never
 // lead out of it.

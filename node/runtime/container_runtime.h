@@ -4,17 +4,18 @@
 #include <functional>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "node/runtime/runtime_spec.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::node {
 
 // Runs containers on this node.  LxcRuntime is the real one; FakeRuntime lives beside this file,
 // and both pass container_runtime_contract.h.  What reaches into a container is container_access.h.
 //
-// Called only from the agent's loop, at most one call per container at a time; List and Usage at any
-// time.  Containers outlive the runtime object and the agent.  A call that fails leaves the
+// Called only from the agent's loop, at most one call per container at a time; List and Usage at
+// any time.  Containers outlive the runtime object and the agent.  A call that fails leaves the
 // container as it was, or stopped where that cannot be.
 class ContainerRuntime {
  public:
@@ -34,9 +35,9 @@ class ContainerRuntime {
   virtual asio::awaitable<absl::Status> Freeze(ContainerId id) = 0;
   virtual asio::awaitable<absl::Status> Unfreeze(ContainerId id) = 0;
 
-  // Takes over what can change while it runs: limits, environment and grace (for later), generation,
-  // note.  The rest of `spec` (image, ids, nic) counts at the next start.  A smaller memory limit than
-  // what is used is kFailedPrecondition.  kNotFound: no such container.
+  // Takes over what can change while it runs: limits, environment and grace (for later),
+  // generation, note.  The rest of `spec` (image, ids, nic) counts at the next start.  A smaller
+  // memory limit than what is used is kFailedPrecondition.  kNotFound: no such container.
   virtual asio::awaitable<absl::Status> Adjust(RuntimeSpec spec) = 0;
 
   // Gives a stopped container a fresh writable layer, on what is now its image, and keeps `spec`.

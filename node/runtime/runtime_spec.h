@@ -62,10 +62,10 @@ struct RuntimeSpec {
   uint64_t generation = 1;
   uint64_t restart_count = 0;
   uint64_t rebuild_count = 0;
-  std::string image_digest;           // 64 hexadecimal digits
-  std::filesystem::path image_tree;   // the unpacked tree; see node/images/image_cache.h
-  IdRange image_ids;                  // who owns the tree
-  IdRange ids;                        // the container's; shared with no other container
+  std::string image_digest;          // 64 hexadecimal digits
+  std::filesystem::path image_tree;  // the unpacked tree; see node/images/image_cache.h
+  IdRange image_ids;                 // who owns the tree
+  IdRange ids;                       // the container's; shared with no other container
   RuntimeLimits limits;
   std::optional<RuntimeNic> nic;  // none: loopback only
   std::map<std::string, std::string> environment;
@@ -79,6 +79,7 @@ struct RuntimeSpec {
   friend bool operator==(const RuntimeSpec&, const RuntimeSpec&) = default;
 };
 inline constexpr size_t kMaxNoteBytes = 128 * 1024;
+inline constexpr Bytes kMaxFileTransfer{int64_t{1} << 30};  // of one push or pull
 
 enum class RuntimeState { kStopped, kRunning, kFrozen };
 inline constexpr std::string_view kRuntimeStateNames[] = {"stopped", "running", "frozen"};
@@ -101,10 +102,14 @@ struct RuntimeContainer {
   RuntimeState state = RuntimeState::kStopped;
   pid_t init_pid = 0;             // 0 unless it runs
   uint64_t init_start_ticks = 0;  // of /proc/PID/stat, field 22: with the pid, names one process
+  // Of the process that is its parent and gathers its exit: it ends after init, and a restart from
+  // inside (reboot) changes init, not it.
+  pid_t monitor_pid = 0;
+  uint64_t monitor_start_ticks = 0;
   std::optional<WallTime> started_at;
-  std::string disk_mode;            // one of kDiskMode…
+  std::string disk_mode;              // one of kDiskMode…
   std::vector<std::string> degraded;  // what this kernel could not give: "apparmor", "swap"
-  std::string broken;               // why its files cannot be used; empty: they can
+  std::string broken;                 // why its files cannot be used; empty: they can
 };
 
 // How a container's init ended, told once.

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "base/beneath.h"
+#include "base/file.h"
+#include "base/status.h"
+#include "node/runtime/cgroups.h"
+#include "node/runtime/guest_files.h"
+#include "node/runtime/lxc_config.h"
+#include "node/runtime/lxc_monitor.h"
+#include "node/runtime/private_mounts.h"
+#include "node/runtime/runtime_spec_json.h"
+#include "node/runtime/runtime_verbs.h"
+#include "node/runtime/user_namespace.h"
+#include "node/runtime/writable_layer.h"
+
+namespace bramble::node {
+namespace {
+
+constexpr int kStartDeadlineMs = 60'000;
+
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+// "generated" profiles need both: Source: lxc.container.conf(5), lxc.apparmor.profile.
+bool HasAppArmor() {
+  const auto enabled = ReadFile("/sys/module/apparmor/parameters/enabled", 16);
+  return enabled.ok() && enabled->starts_with("Y") &&
+         (Exists("/sbin/apparmor_parser") || Exists("/usr/sbin/apparmor_parser"));
+}
+
+int64_t NowMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// Opens the container's directory, making it when there is none.
+absl::StatusOr<Fd> OpenContainerDirectory(const RuntimePaths& paths, const ContainerId& id) {
+  BRAMBLE_RETURN_IF_ERROR(MakeDirectories(paths.Containers(), 0700));
+  const std::string path = paths.Container(id).string();
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    const absl::StatusCode code =
+        errno == ENOSPC ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal;
+    return absl::Status(code, StrCat(path, ": ", strerror(errno)));
+  }
+  BRAMBLE_ASSIGN_OR_RETURN(Fd directory, OpenDirectory(path));
+  if (mkdirat(directory.get(), "lower", 0700) != 0 && errno != EEXIST) {
+    return absl::InternalError(StrCat(path, "/lower: ", strerror(errno)));
+  }
+  return directory;
+}
+
+// What is known of the container, made to say what `spec` says.
+absl::StatusOr<ContainerRecord> RecordFor(const RuntimePaths& paths, const RuntimeSpec& spec,
+                                          bool& is_new) {
+  auto old = ReadRecord(paths, spec.id);
+  is_new = old.status().code() == absl::StatusCode::kNotFound;
+  if (!old.ok() && !is_new) {
+    return old.status();
+  }
+  ContainerRecord record;
+  if (!is_new) {
+    record = *std::move(old);
+    if (record.layer_rebuild_count != spec.rebuild_count ||
+        record.layer_image != spec.image_digest) {
+      return absl::FailedPreconditionError(
+          StrCat("container ", spec.id.str(), ": its writable layer was made for image ",
+                 record.layer_image.substr(0, 12), ", rebuild ", record.layer_rebuild_count,
+                 ": rebuild it first"));
+    }
+    if (record.layer_ids.first != spec.ids.first) {
+      return absl::FailedPreconditionError(
+          StrCat("container ", spec.id.str(), ": its files belong to ids from ",
+                 record.layer_ids.first, ", not from ", spec.ids.first, ": rebuild it first"));
+    }
+  }
+  record.spec = spec;
+  record.layer_rebuild_count = spec.rebuild_count;
+  record.layer_image = spec.image_digest;
+  record.layer_ids = spec.ids;
+  record.degraded.clear();
+  return record;
+}
+
+// In the container's user namespace: nothing that the tree holds can lead to what is the host's.
+absl::StatusOr<GuestInit> WriteGuest(const UserNamespace& ids, const std::string& rootfs,
+                                     ContainerRecord& record) {
+  const std::string print = GuestFilesPrint(record.spec);
+  const std::vector<GuestFile> files = GuestFilesFor(record.spec);
+  const bool all = record.guest_files != print;
+  int halt_signal = 0;
+  int pipe_fds[2];
+  if (pipe2(pipe_fds, O_CLOEXEC) != 0) {
+    return absl::InternalError(StrCat("pipe: ", strerror(errno)));
+  }
+  const Fd read_end(pipe_fds[0]);
+  const Fd write_end(pipe_fds[1]);
+  const auto work = [&]() -> absl::Status {
+    BRAMBLE_RETURN_IF_ERROR(ids.Enter());
+    BRAMBLE_ASSIGN_OR_RETURN(const Fd root, OpenDirectory(rootfs));
+    BRAMBLE_ASSIGN_OR_RETURN(const GuestInit init, InspectInit(root.get()));
+    BRAMBLE_RETURN_IF_ERROR(WriteGuestFiles(root.get(), files, all));
+    return WriteAll(write_end.get(),
+                    {reinterpret_cast<const char*>(&init.halt_signal), sizeof(init.halt_signal)},
+                    "pipe");
+  };
+  BRAMBLE_RETURN_IF_ERROR(RunInChild(work));
+  if (read(read_end.get(), &halt_signal, sizeof(halt_signal)) != sizeof(halt_signal)) {
+    return absl::InternalError("the child that writes into the container told nothing");
+  }
+  record.guest_files = print;
+  return GuestInit{halt_signal};
+}
+
+// Mounts the container's root in the private namespace, and gives where.
+absl::StatusOr<std::string> MountContainer(const RuntimeSettings& settings, int directory,
+                                           const UserNamespace& ids, ContainerRecord& record) {
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string rootfs, LxcMountPoint());
+  BRAMBLE_RETURN_IF_ERROR(PrepareLayer(settings.paths, directory, record));
+  BRAMBLE_RETURN_IF_ERROR(MountRoot({directory, record.spec.image_tree.string(), &ids, rootfs}));
+  return rootfs;
+}
+
+absl::StatusOr<Running> Launch(const RuntimeSettings& settings, const ContainerRecord& record,
+                               const std::string& rootfs, int halt_signal) {
+  BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
+  MonitorSpec monitor;
+  monitor.paths = settings.paths;
+  monitor.id = record.spec.id;
+  monitor.cgroup_root = settings.cgroup_root;
+  monitor.cgroups = layout;
+  monitor.keep_path = HasAppArmor();
+  monitor.running.started_at_ms = NowMs();
+  monitor.running.halt_signal = halt_signal;
+  LxcPlace place;
+  place.rootfs = rootfs;
+  place.seccomp_profile = settings.seccomp_profile;
+  place.console_log = settings.paths.ConsoleLog(record.spec.id).string();
+  place.error_log = settings.paths.ErrorLog(record.spec.id).string();
+  place.cgroup_root = settings.cgroup_root;
+  place.apparmor = monitor.keep_path;
+  BRAMBLE_ASSIGN_OR_RETURN(monitor.config, LxcConfigFor(record.spec, place, layout));
+  return StartMonitor(monitor, kStartDeadlineMs);
+}
+
+// What the kernel could not give; the swap limit is written here, since not every kernel has it.
+absl::Status FinishLimits(const RuntimeSettings& settings, ContainerRecord& record) {
+  BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
+  return ApplyLimits(layout, ContainerCgroup(settings.cgroup_root, record.spec.id),
+                     record.spec.limits, record.degraded);
+}
+
+absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
+                                             const RuntimeSpec& spec) {
+  const std::string host_interface = spec.nic.has_value() ? spec.nic->host_interface : "";
+  BRAMBLE_RETURN_IF_ERROR(CleanUpKernel(settings, spec.id, host_interface));
+  unlink(settings.paths.Exit(spec.id).c_str());
+  unlink(settings.paths.ErrorLog(spec.id).c_str());
+  bool is_new = false;
+  BRAMBLE_ASSIGN_OR_RETURN(ContainerRecord record, RecordFor(settings.paths, spec, is_new));
+  if (!Exists(spec.image_tree.string())) {
+    return absl::FailedPreconditionError(StrCat("container ", spec.id.str(), ": image tree ",
+                                                spec.image_tree.string(), ": not there"));
+  }
+  // Before the directory is opened: a descriptor stays in the namespace that it was opened in.
+  BRAMBLE_RETURN_IF_ERROR(EnterPrivateMountNamespace());
+  BRAMBLE_ASSIGN_OR_RETURN(const Fd directory, OpenContainerDirectory(settings.paths, spec.id));
+  if (is_new) {
+    BRAMBLE_RETURN_IF_ERROR(RemoveLayer(directory.get()));  // of a start that was cut off
+  }
+  BRAMBLE_ASSIGN_OR_RETURN(const UserNamespace ids,
+                           UserNamespace::Create(spec.image_ids.first, spec.ids));
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string rootfs,
+                           MountContainer(settings, directory.get(), ids, record));
+  BRAMBLE_ASSIGN_OR_RETURN(GuestInit init, WriteGuest(ids, rootfs, record));
+  if (!spec.halt_signal.empty()) {
+    BRAMBLE_ASSIGN_OR_RETURN(init.halt_signal, ParseSignal(spec.halt_signal));
+  }
+  if (!HasAppArmor()) {
+    record.degraded.push_back("apparmor");
+  }
+  BRAMBLE_RETURN_IF_ERROR(WriteRecord(settings.paths, record));
+  const ContainerRecord written = record;
+  BRAMBLE_RETURN_IF_ERROR(Launch(settings, record, rootfs, init.halt_signal).status());
+  BRAMBLE_RETURN_IF_ERROR(FinishLimits(settings, record));
+  if (!(record == written)) {
+    BRAMBLE_RETURN_IF_ERROR(WriteRecord(settings.paths, record));
+  }
+  return record;
+}
+
+}  // namespace
+
+VerbResult StartVerb(const RuntimeSettings& settings, const json::value& request) {
+  BRAMBLE_ASSIGN_OR_RETURN(const RuntimeSpec spec, SpecOf(request));
+  BRAMBLE_ASSIGN_OR_RETURN(const Fd lock, LockContainer(settings.paths, spec.id));
+  if (FindRunning(settings.paths, spec.id).has_value()) {
+    BRAMBLE_RETURN_IF_ERROR(AdjustLocked(settings, spec));
+    BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord record, ReadRecord(settings.paths, spec.id));
+    return ToJson(Observe(settings, record));
+  }
+  auto record = StartStopped(settings, spec);
+  if (!record.ok()) {
+    return record.status();
+  }
+  return ToJson(Observe(settings, *record));
+}
+
+}  // namespace bramble::node
