@@ -168,6 +168,7 @@ VerbResult ExecVerb(const RuntimeSettings& settings, const json::value& value) {
     return absl::FailedPreconditionError(StrCat("container ", request.id.str(), ": is frozen"));
   }
   BRAMBLE_ASSIGN_OR_RETURN(const GuestUser user, FindUser(running->init_pid, request.user));
+  BRAMBLE_RETURN_IF_ERROR(TellStarted(settings));
   BRAMBLE_ASSIGN_OR_RETURN(const int code, Attach(settings, request, user));
   return json::object{{"exit_code", code}};
 }

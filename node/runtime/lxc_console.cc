@@ -119,6 +119,7 @@ VerbResult ConsoleVerb(const RuntimeSettings& settings, const json::value& reque
   }
   const Fd console(terminal_fd);
   const Fd held(connection);
+  BRAMBLE_RETURN_IF_ERROR(TellStarted(settings));
   MakeRaw(0);
   CopySize(0, console.get());
   Relay(console.get(), signals.get());

@@ -87,7 +87,6 @@ int Main(int argc, char** argv) {
   }
   RuntimeSettings settings;
   int request_fd = 0;
-  int result_fd = 1;
   for (int i = 2; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
     const char* value = argv[i + 1];
@@ -102,7 +101,7 @@ int Main(int argc, char** argv) {
     } else if (name == "--request-fd") {
       request_fd = atoi(value);
     } else if (name == "--result-fd") {
-      result_fd = atoi(value);
+      settings.result_fd = atoi(value);
     } else {
       return Misuse("unknown option");
     }
@@ -116,7 +115,8 @@ int Main(int argc, char** argv) {
   const VerbResult result = RunVerb(*verb, settings, request_fd);
   const json::object answer = result.ok() ? json::object{{"value", *result}}
                                           : json::object{{"error", StatusToJson(result.status())}};
-  const absl::Status written = WriteAll(result_fd, json::serialize(answer) + "\n", "result");
+  const absl::Status written =
+      WriteAll(settings.result_fd, json::serialize(answer) + "\n", "result");
   return result.ok() && written.ok() ? 0 : 1;
 }
 

@@ -31,6 +31,7 @@ struct RuntimeSettings {
   RuntimePaths paths;
   std::string cgroup_root = "bramble";
   std::string seccomp_profile;
+  int result_fd = 1;
 };
 
 using VerbResult = absl::StatusOr<json::value>;
@@ -45,7 +46,8 @@ VerbResult DeleteVerb(const RuntimeSettings& settings, const json::value& reques
 VerbResult ListVerb(const RuntimeSettings& settings, const json::value& request);
 VerbResult UsageVerb(const RuntimeSettings& settings, const json::value& request);
 VerbResult ExitVerb(const RuntimeSettings& settings, const json::value& request);
-// These use standard input and output for what they carry; their results go elsewhere.
+// These use standard input and output for what they carry; their results go elsewhere, and before
+// them, when nothing more is in the way, the line {"started": true}.
 VerbResult ExecVerb(const RuntimeSettings& settings, const json::value& request);
 VerbResult ConsoleVerb(const RuntimeSettings& settings, const json::value& request);
 VerbResult LogVerb(const RuntimeSettings& settings, const json::value& request);
@@ -53,6 +55,8 @@ VerbResult PushVerb(const RuntimeSettings& settings, const json::value& request)
 VerbResult PullVerb(const RuntimeSettings& settings, const json::value& request);
 
 // ---- what verbs share
+
+absl::Status TellStarted(const RuntimeSettings& settings);
 
 absl::StatusOr<ContainerId> IdOf(const json::value& request);
 absl::StatusOr<RuntimeSpec> SpecOf(const json::value& request);

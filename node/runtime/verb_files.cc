@@ -143,7 +143,7 @@ absl::StatusOr<Push> ParsePush(const json::value& request) {
   return push;
 }
 
-absl::Status PushInto(const Inside& inside, const Push& push) {
+absl::Status PushInto(const RuntimeSettings& settings, const Inside& inside, const Push& push) {
   BRAMBLE_ASSIGN_OR_RETURN(const Parent parent, OpenParentBeneath(inside.root.get(), push.path));
   struct stat info = {};
   const int at = parent.directory.get();
@@ -158,7 +158,10 @@ absl::Status PushInto(const Inside& inside, const Push& push) {
   if (!file.valid()) {
     return FileError(push.path, errno);
   }
-  absl::Status status = CopyIn(file.get(), push.size, push.path);
+  absl::Status status = TellStarted(settings);
+  if (status.ok()) {
+    status = CopyIn(file.get(), push.size, push.path);
+  }
   // The owner first: chown takes setuid bits away.
   if (status.ok() &&
       (fchown(file.get(), inside.root_id + push.uid, inside.root_id + push.gid) != 0 ||
@@ -178,7 +181,7 @@ VerbResult PushVerb(const RuntimeSettings& settings, const json::value& request)
   BRAMBLE_ASSIGN_OR_RETURN(const Push push, ParsePush(request));
   Fd lock;
   BRAMBLE_ASSIGN_OR_RETURN(const Inside inside, EnterContainer(settings, push.id, lock));
-  BRAMBLE_RETURN_IF_ERROR(PushInto(inside, push));
+  BRAMBLE_RETURN_IF_ERROR(PushInto(settings, inside, push));
   return json::object();
 }
 
@@ -201,6 +204,7 @@ VerbResult PullVerb(const RuntimeSettings& settings, const json::value& request)
     return absl::ResourceExhaustedError(
         StrCat("/", path, ": larger than ", ToString(kMaxFileTransfer)));
   }
+  BRAMBLE_RETURN_IF_ERROR(TellStarted(settings));
   std::string buffer(kChunk, '\0');
   int64_t sent = 0;
   while (sent < kMaxFileTransfer.count) {

@@ -96,6 +96,10 @@ absl::Status RemoveDeleted(const RuntimePaths& paths, int containers, const Cont
 
 }  // namespace
 
+absl::Status TellStarted(const RuntimeSettings& settings) {
+  return WriteAll(settings.result_fd, "{\"started\":true}\n", "result");
+}
+
 absl::StatusOr<ContainerId> IdOf(const json::value& request) {
   JsonObjectReader reader(request, "request");
   const ContainerId id = reader.Parsed<ContainerId>("id");

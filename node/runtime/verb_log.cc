@@ -94,6 +94,7 @@ VerbResult LogVerb(const RuntimeSettings& settings, const json::value& request) 
   const bool exists = lstat(path.c_str(), &info) == 0;
   const std::string newest = exists ? ReadOrEmpty(path) : "";
   const std::string text = LastLines(ReadOrEmpty(path + ".1") + newest, lines);
+  BRAMBLE_RETURN_IF_ERROR(TellStarted(settings));
   absl::Status status = WriteAll(1, text, "log");
   if (status.ok() && follow) {
     status = Follow(path, static_cast<off_t>(newest.size()), exists ? info.st_ino : 0);

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The runtime of a real node: every call is one run of bramble-runtime (runtime_verbs.h), which
+// alone knows liblxc.
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "node/runtime/container_access.h"
+#include "node/runtime/container_runtime.h"
+
+namespace bramble::node {
+
+class LxcRuntime : public ContainerRuntime, public ContainerAccess {
+ public:
+  struct Options {
+    std::filesystem::path program;  // bramble-runtime
+    std::filesystem::path state;    // containers are below STATE/containers
+    std::filesystem::path run;      // emptied by a boot
+    std::string cgroup_root = "bramble";
+    std::filesystem::path seccomp_profile;       // container.seccomp
+    std::chrono::milliseconds deadline{90'000};  // of one call, beyond the grace of a stop
+  };
+
+  LxcRuntime(asio::io_context& loop, Options options, Logger log);
+  ~LxcRuntime() override;
+
+  asio::awaitable<absl::StatusOr<RuntimeContainer>> Start(RuntimeSpec spec) override;
+  asio::awaitable<absl::Status> Stop(ContainerId id, std::chrono::milliseconds grace) override;
+  asio::awaitable<absl::Status> Freeze(ContainerId id) override;
+  asio::awaitable<absl::Status> Unfreeze(ContainerId id) override;
+  asio::awaitable<absl::Status> Adjust(RuntimeSpec spec) override;
+  asio::awaitable<absl::Status> Rebuild(RuntimeSpec spec) override;
+  asio::awaitable<absl::Status> Delete(ContainerId id) override;
+  asio::awaitable<absl::StatusOr<std::vector<RuntimeContainer>>> List() override;
+  asio::awaitable<absl::StatusOr<std::vector<RuntimeUsage>>> Usage() override;
+  void OnExit(std::function<void(RuntimeExitEvent)> listener) override;
+
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ContainerStream>>> Exec(
+      ExecRequest request) override;
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ContainerStream>>> Console(
+      ContainerId id, TerminalSize size) override;
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> Log(ContainerId id,
+                                                                   LogOptions options) override;
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> PushFile(PushRequest request) override;
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> PullFile(ContainerId id,
+                                                                        std::string path) override;
+
+ private:
+  std::vector<std::string> Argv(std::string_view verb) const;
+  asio::awaitable<absl::StatusOr<json::value>> Call(std::string verb, json::object request,
+                                                    std::chrono::milliseconds deadline);
+  asio::awaitable<absl::Status> CallForStatus(std::string verb, json::object request,
+                                              std::chrono::milliseconds deadline);
+  // Tells of the end of `container`'s present run, once.
+  void Watch(const RuntimeContainer& container);
+  asio::awaitable<absl::Status> WaitForMonitor(ContainerId id, pid_t monitor, pid_t init);
+
+  asio::io_context& loop_;
+  const Options options_;
+  Logger log_;
+  std::function<void(RuntimeExitEvent)> listener_;
+  std::map<ContainerId, pid_t> watched_;  // the monitor of the run that is watched
+  Scope scope_;
+};
+
+}  // namespace bramble::node
