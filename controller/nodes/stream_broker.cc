@@ -9,6 +9,8 @@ namespace bramble::controller {
 namespace {
 
 constexpr size_t kTicketBytes = 24;
+constexpr size_t kPushPiece = 64 * 1024;
+constexpr std::chrono::seconds kPushResultLimit{60};
 
 // From one end to the other until `from` has no more or `to` takes no more.
 asio::awaitable<void> Pump(WebSocket& from, WebSocket& to) {
@@ -33,6 +35,58 @@ asio::awaitable<void> PumpToNode(std::shared_ptr<BridgeEnds> ends) {
   co_await Pump(*ends->person, ends->node->socket());
   // The person has gone: the node ends the process.
   ends->node->socket().Abort();
+}
+
+// The result of a push; its receiver outlives a sender that was cancelled.
+struct PushResult {
+  explicit PushResult(asio::io_context& loop) : known(loop) {}
+  Event known;
+  absl::Status status;
+};
+
+asio::awaitable<absl::StatusOr<absl::Status>> ReceiveEnd(WebSocket& node) {
+  while (true) {
+    BRAMBLE_CO_ASSIGN_OR_RETURN(const std::optional<WebSocketMessage> message,
+                                co_await node.Receive());
+    if (!message.has_value()) {
+      co_return absl::UnavailableError("it closed the stream");
+    }
+    BRAMBLE_CO_ASSIGN_OR_RETURN(const StreamFrame frame, ParseFrame(*message));
+    if (std::optional<absl::Status> end = EndOf(frame)) {
+      co_return *std::move(end);
+    }
+  }
+}
+
+asio::awaitable<void> ReceivePushResult(std::shared_ptr<NodeEnd> node,
+                                        std::shared_ptr<PushResult> result) {
+  const absl::StatusOr<absl::Status> end = co_await ReceiveEnd(node->socket());
+  result->status = end.ok() ? *end
+                            : absl::UnavailableError(StrCat("stream: the node gave no result (",
+                                                            MessageOf(end.status()),
+                                                            "); look whether the file is there"));
+  result->known.Set();
+}
+
+asio::awaitable<absl::Status> SendPieces(WebSocket& node, StreamBroker::NextPiece next,
+                                         const Event& stop) {
+  while (!stop.is_set()) {
+    BRAMBLE_CO_ASSIGN_OR_RETURN(const std::string piece, co_await next());
+    if (piece.empty()) {
+      WebSocketMessage end = MakeFrame(StreamChannel::kControl, R"({"eof":true})");
+      (void)co_await node.Send(std::move(end));
+      co_return absl::OkStatus();
+    }
+    for (size_t at = 0; at < piece.size(); at += kPushPiece) {
+      WebSocketMessage frame =
+          MakeFrame(StreamChannel::kIn, std::string_view(piece).substr(at, kPushPiece));
+      // A node that takes no more has said why.
+      if (const absl::Status sent = co_await node.Send(std::move(frame)); !sent.ok()) {
+        co_return absl::OkStatus();
+      }
+    }
+  }
+  co_return absl::OkStatus();
 }
 
 }  // namespace
@@ -103,6 +157,22 @@ asio::awaitable<void> StreamBroker::Bridge(std::unique_ptr<WebSocket> person,
   Spawn(scope_, "stream_to_node", PumpToNode(ends));
   co_await Pump(ends->node->socket(), *ends->person);
   co_await ends->person->Close(kWebSocketNormal, "");
+}
+
+asio::awaitable<absl::Status> StreamBroker::Push(std::shared_ptr<NodeEnd> node, NextPiece next) {
+  const auto result = std::make_shared<PushResult>(parts_.loop);
+  Spawn(scope_, "push_result", ReceivePushResult(node, result));
+  const absl::Status sent = co_await SendPieces(node->socket(), std::move(next), result->known);
+  if (!sent.ok()) {
+    node->socket().Abort();  // without an end: the node drops what it has
+    co_return sent;
+  }
+  if (!co_await result->known.WaitFor(kPushResultLimit)) {
+    node->socket().Abort();
+    co_return absl::DeadlineExceededError(
+        "push: the node gave no result within 60 s; look whether the file is there");
+  }
+  co_return result->status;
 }
 
 bool StreamBroker::IsAwaited(const std::string& ticket, const NodeId& node) const {

@@ -8,6 +8,7 @@
 // one back: neither side's queue grows beyond StreamSocketOptions.
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -77,6 +78,11 @@ class StreamBroker {
 
   // Carries messages both ways until one end is done.
   asio::awaitable<void> Bridge(std::unique_ptr<WebSocket> person, std::shared_ptr<NodeEnd> node);
+
+  // Sends what `next` gives, until it gives nothing, as the file of a push, and gives the node's
+  // result, which may come before the end.
+  using NextPiece = std::function<asio::awaitable<absl::StatusOr<std::string>>()>;
+  asio::awaitable<absl::Status> Push(std::shared_ptr<NodeEnd> node, NextPiece next);
 
   // ---- the node's side
 

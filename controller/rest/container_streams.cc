@@ -16,9 +16,7 @@ constexpr size_t kMaxWordBytes = 128 * 1024;  // MAX_ARG_STRLEN, Linux binfmts.h
 constexpr int64_t kMaxTerminal = 10'000;
 constexpr int64_t kMaxTailLines = 1'000'000;
 constexpr size_t kMaxPath = 4096;
-constexpr size_t kPushPiece = 64 * 1024;
 constexpr std::chrono::seconds kFirstFrameLimit{30};
-constexpr std::chrono::seconds kPushResultLimit{60};
 
 absl::StatusOr<StreamBroker::Request> StreamRequest(RestContext& context, const Principal& who,
                                                     const Request& request,
@@ -250,41 +248,6 @@ absl::StatusOr<StreamBroker::Request> PushRequest(RestContext& context, const Pr
   return StreamRequest(context, who, request, std::move(stream));
 }
 
-// The request's body to the node.  A node that refuses closes early and has said why.
-asio::awaitable<absl::Status> SendBody(RequestBody& body, WebSocket& node) {
-  while (true) {
-    BRAMBLE_CO_ASSIGN_OR_RETURN(const std::string piece, co_await body.Read());
-    if (piece.empty()) {
-      break;
-    }
-    for (size_t at = 0; at < piece.size(); at += kPushPiece) {
-      WebSocketMessage frame =
-          MakeFrame(StreamChannel::kIn, std::string_view(piece).substr(at, kPushPiece));
-      if (const absl::Status sent = co_await node.Send(std::move(frame)); !sent.ok()) {
-        co_return absl::OkStatus();
-      }
-    }
-  }
-  WebSocketMessage end = MakeFrame(StreamChannel::kControl, R"({"eof":true})");
-  (void)co_await node.Send(std::move(end));
-  co_return absl::OkStatus();
-}
-
-asio::awaitable<absl::Status> PushResult(WebSocket& node) {
-  while (true) {
-    Received message = co_await node.Receive();
-    BRAMBLE_CO_RETURN_IF_ERROR(message.status());
-    if (!message->has_value()) {
-      co_return absl::UnavailableError(
-          "stream: the node closed it without a result; look whether the file is there");
-    }
-    BRAMBLE_CO_ASSIGN_OR_RETURN(const StreamFrame frame, ParseFrame(**message));
-    if (const std::optional<absl::Status> end = EndOf(frame)) {
-      co_return *end;
-    }
-  }
-}
-
 asio::awaitable<Response> Push(RestContext& context, Principal who, Request& request) {
   absl::StatusOr<StreamBroker::Request> wanted = PushRequest(context, who, request);
   if (!wanted.ok()) {
@@ -296,13 +259,8 @@ asio::awaitable<Response> Push(RestContext& context, Principal who, Request& req
   if (!node.ok()) {
     co_return ProblemResponse(node.status());
   }
-  WebSocket& socket = (*node)->socket();
-  if (const absl::Status sent = co_await SendBody(*request.body_stream, socket); !sent.ok()) {
-    socket.Abort();  // without an end: the node drops what it has
-    co_return ProblemResponse(sent);
-  }
-  auto result = PushResult(socket);
-  const absl::Status status = co_await WithDeadline(std::move(result), kPushResultLimit, "push");
+  StreamBroker::NextPiece next = [body = request.body_stream] { return body->Read(); };
+  const absl::Status status = co_await context.streams.Push(*node, std::move(next));
   if (!status.ok()) {
     co_return ProblemResponse(status);
   }

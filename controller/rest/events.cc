@@ -80,8 +80,7 @@ Response ListEvents(RestContext& context, const Principal& who, Request& request
       events.Since(who, after.value_or(0), count);
   if (!after.has_value() && absl::IsOutOfRange(seen.status())) {
     // Nothing was asked for that is gone: begin with the oldest that is kept.
-    const auto& kept = context.coordinator->state().events();
-    seen = events.Since(who, kept.empty() ? events.Newest() : kept.front().revision, count);
+    seen = events.Since(who, context.coordinator->state().events_begin(), count);
   }
   if (!seen.ok()) {
     return ProblemResponse(seen.status());

@@ -306,6 +306,8 @@ asio::awaitable<void> SimulatedNode::ServeStream(api::OpenStream open) {
       WebSocketMessage frame = Frame(1, piece);
       (void)co_await socket.Send(std::move(frame));
     }
+  } else if (open.kind == api::StreamKind::kPush && open.path == "/refused") {
+    end = R"({"error":"/refused: is a directory","code":"failed_precondition"})";
   } else {
     size_t taken = 0;
     while (true) {

@@ -84,8 +84,11 @@ TEST_F(StreamsTest, ATicketIsGoodOnce) {
 
 TEST_F(StreamsTest, AStoppedNodesContainerCannotBeEntered) {
   node_->Disconnect();
-  const Answer ticket = admin_->Post("/v1/containers/web/exec", {{"command", {"sh"}}});
-  EXPECT_THAT(ticket.status, ::testing::AnyOf(409, 503)) << ticket.text;
+  Answer ticket;
+  EXPECT_TRUE(Eventually([&] {
+    ticket = admin_->Post("/v1/containers/web/exec", {{"command", {"sh"}}});
+    return ticket.status == 409 || ticket.status == 503;
+  })) << ticket.text;
   EXPECT_THAT(ticket.Text("detail"), HasSubstr("pi-1"));
 }
 
@@ -108,6 +111,13 @@ TEST_F(StreamsTest, APushedFileArrivesAndARefusalIsHandedOn) {
   const Answer full = admin_->Send("PUT", "/v1/containers/web/files?path=/full", bytes);
   EXPECT_EQ(full.status, 429) << full.text;
   EXPECT_THAT(full.Text("detail"), HasSubstr("3000000 bytes"));
+}
+
+TEST_F(StreamsTest, ARefusalBeforeTheFileHasArrivedIsHandedOn) {
+  const std::string bytes(20'000'000, 'b');
+  const Answer refused = admin_->Send("PUT", "/v1/containers/web/files?path=/refused", bytes);
+  EXPECT_EQ(refused.status, 409) << refused.text;
+  EXPECT_THAT(refused.Text("detail"), HasSubstr("is a directory"));
 }
 
 TEST_F(StreamsTest, LogsComeAsText) {
