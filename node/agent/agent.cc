@@ -110,58 +110,81 @@ void Agent::Pump() {
 }
 
 asio::awaitable<void> Agent::Carry(Action action) {
-  if (action.kind == ActionKind::kFetch) {
-    const absl::Status status = co_await FetchImage(action);
+  const ContainerId id = action.id;
+  const ActionKind kind = action.kind;
+  const std::string name = action.container.name.str();
+  if (kind == ActionKind::kFetch) {
+    const std::string digest = action.container.image_digest;
+    const absl::Status status = co_await FetchImage(std::move(action.container));
     if (!status.ok()) {
-      log_.Warn("image_fetch_failed",
-                {{"image", action.container.image_digest}, {"error", status}});
+      log_.Warn("image_fetch_failed", {{"image", digest}, {"error", status}});
     }
-    core_.OnFetched(action.container.image_digest, status, clock_.Boot());
+    core_.OnFetched(digest, status, clock_.Boot());
     Pump();
     co_return;
   }
-  Started started;
   const BootTime begin = clock_.Boot();
-  const absl::Status status = co_await CarryOut(action, started);
+  absl::StatusOr<Started> done = co_await CarryOut(std::move(action));
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Boot() - begin);
-  if (status.ok()) {
-    log_.Info("action_done", {{"action", NameOf(action.kind)},
-                              {"container", action.container.name.str()},
-                              {"ms", took.count()}});
+  if (done.ok()) {
+    log_.Info("action_done", {{"action", NameOf(kind)}, {"container", name}, {"ms", took.count()}});
   } else {
-    log_.Warn("action_failed", {{"action", NameOf(action.kind)},
-                                {"container", action.container.name.str()},
-                                {"error", status}});
+    log_.Warn("action_failed",
+              {{"action", NameOf(kind)}, {"container", name}, {"error", done.status()}});
     RefreshImages();
   }
-  core_.OnDone(action.id, action.kind, status, started, clock_.Boot());
-  if (auto early = early_exits_.extract(action.id); !early.empty() && status.ok()) {
+  core_.OnDone(id, kind, done.status(), done.value_or(Started{}), clock_.Boot());
+  if (auto early = early_exits_.extract(id); !early.empty() && done.ok()) {
     OnExit(early.mapped());
   }
   Pump();
 }
 
-asio::awaitable<absl::Status> Agent::CarryOut(const Action& action, Started& started) {
+asio::awaitable<absl::StatusOr<Started>> Agent::CarryOut(Action action) {
+  if (action.kind == ActionKind::kStart) {
+    co_return co_await StartContainer(std::move(action.container));
+  }
+  const absl::Status status = co_await Change(std::move(action));
+  if (!status.ok()) {
+    co_return status;
+  }
+  co_return Started{};
+}
+
+asio::awaitable<absl::StatusOr<Started>> Agent::StartContainer(api::NodeContainer container) {
+  const ContainerId id = container.id;
+  absl::StatusOr<RuntimeSpec> spec = SpecOf(container);
+  if (!spec.ok()) {
+    co_return spec.status();
+  }
+  if (const auto before = containers_.find(id); before != containers_.end()) {
+    before->second.init_pid = 0;
+  }
+  absl::StatusOr<RuntimeContainer> running = co_await runtime_.Start(*std::move(spec));
+  if (!running.ok()) {
+    co_return running.status();
+  }
+  Started started{.started_at = running->started_at, .disk_limit_mode = running->disk_mode};
+  containers_[id] = *std::move(running);
+  co_return started;
+}
+
+asio::awaitable<absl::Status> Agent::Change(Action action) {
   switch (action.kind) {
-    case ActionKind::kStart:
-      co_return co_await StartContainer(action, started);
     case ActionKind::kStop:
       co_return co_await runtime_.Stop(action.id, action.grace);
     case ActionKind::kFreeze:
       co_return co_await runtime_.Freeze(action.id);
     case ActionKind::kThaw:
       co_return co_await runtime_.Unfreeze(action.id);
-    case ActionKind::kAdjust: {
-      absl::StatusOr<RuntimeSpec> spec = SpecOf(action.container);
-      if (!spec.ok()) {
-        co_return spec.status();
-      }
-      co_return co_await runtime_.Adjust(*std::move(spec));
-    }
+    case ActionKind::kAdjust:
     case ActionKind::kRebuild: {
       absl::StatusOr<RuntimeSpec> spec = SpecOf(action.container);
       if (!spec.ok()) {
         co_return spec.status();
+      }
+      if (action.kind == ActionKind::kAdjust) {
+        co_return co_await runtime_.Adjust(*std::move(spec));
       }
       co_return co_await runtime_.Rebuild(*std::move(spec));
     }
@@ -169,31 +192,16 @@ asio::awaitable<absl::Status> Agent::CarryOut(const Action& action, Started& sta
       absl::Status status = co_await runtime_.Delete(action.id);
       if (status.ok()) {
         containers_.erase(action.id);
+        early_exits_.erase(action.id);
         ids_.Release(action.id);
       }
       co_return status;
     }
+    case ActionKind::kStart:
     case ActionKind::kFetch:
       break;
   }
-  co_return absl::InternalError("not an action of a container");
-}
-
-asio::awaitable<absl::Status> Agent::StartContainer(const Action& action, Started& started) {
-  absl::StatusOr<RuntimeSpec> spec = SpecOf(action.container);
-  if (!spec.ok()) {
-    co_return spec.status();
-  }
-  if (const auto before = containers_.find(action.id); before != containers_.end()) {
-    before->second.init_pid = 0;
-  }
-  absl::StatusOr<RuntimeContainer> container = co_await runtime_.Start(*std::move(spec));
-  if (!container.ok()) {
-    co_return container.status();
-  }
-  started = {.started_at = container->started_at, .disk_limit_mode = container->disk_mode};
-  containers_[action.id] = *std::move(container);
-  co_return absl::OkStatus();
+  co_return absl::InternalError("not a change of a container");
 }
 
 absl::StatusOr<RuntimeSpec> Agent::SpecOf(const api::NodeContainer& container) {
@@ -213,11 +221,10 @@ absl::StatusOr<RuntimeSpec> Agent::SpecOf(const api::NodeContainer& container) {
   return MakeRuntimeSpec(container, setting);
 }
 
-asio::awaitable<absl::Status> Agent::FetchImage(const Action& action) {
-  const std::string digest = action.container.image_digest;
+asio::awaitable<absl::Status> Agent::FetchImage(api::NodeContainer container) {
+  const std::string digest = container.image_digest;
   const std::filesystem::path path = images_.ArchivePath(digest);
-  const absl::Status fetched =
-      co_await source_.Fetch(digest, action.container.image_size, path);
+  const absl::Status fetched = co_await source_.Fetch(digest, container.image_size, path);
   if (!fetched.ok()) {
     co_return fetched;
   }
@@ -227,6 +234,16 @@ asio::awaitable<absl::Status> Agent::FetchImage(const Action& action) {
   }
   log_.Info("image_added", {{"image", digest}, {"entries", added->entries}});
   co_return absl::OkStatus();
+}
+
+asio::awaitable<absl::Status> Agent::CollectImages() {
+  if (core_.busy()) {
+    co_return absl::OkStatus();
+  }
+  const absl::Status status = co_await images_.Collect(core_.images_in_use());
+  RefreshImages();
+  Pump();
+  co_return status;
 }
 
 void Agent::OnExit(const RuntimeExitEvent& event) {
@@ -277,7 +294,8 @@ Acceptance Agent::OnDesired(const api::Desired& desired) {
   const Acceptance accepted = core_.OnDesired(desired, clock_.Boot());
   if (accepted == Acceptance::kApplied) {
     for (const api::NodeContainer& container : desired.containers) {
-      (void)ids_.Take(container.id);  // journalled with the rest; a lack of ranges shows at the start
+      (void)ids_.Take(
+          container.id);  // journalled with the rest; a lack of ranges shows at the start
     }
     journal_dirty_.Set();
   }
@@ -316,11 +334,11 @@ void Agent::TellLeaseGuard() {
                      .halt_signal = SignalNumber(found->second.spec.halt_signal)});
     }
   }
-  const bool same = now.size() == protected_.size() &&
-                    std::equal(now.begin(), now.end(), protected_.begin(),
-                               [](const auto& a, const auto& b) {
-                                 return a.id == b.id && a.init_pid == b.init_pid;
-                               });
+  const bool same =
+      now.size() == protected_.size() &&
+      std::equal(now.begin(), now.end(), protected_.begin(), [](const auto& a, const auto& b) {
+        return a.id == b.id && a.init_pid == b.init_pid;
+      });
   if (same && protected_until_ == core_.lease_until()) {
     return;
   }
@@ -344,10 +362,10 @@ std::vector<std::string> Agent::images() const {
 std::vector<api::Condition> Agent::conditions() const {
   std::vector<api::Condition> conditions = core_.conditions();
   if (!journal_status_.ok()) {
-    conditions.push_back({.type = "journal-failed",
-                          .severity = "critical",
-                          .message = StrCat("the journal cannot be written: ",
-                                            MessageOf(journal_status_))});
+    conditions.push_back(
+        {.type = "journal-failed",
+         .severity = "critical",
+         .message = StrCat("the journal cannot be written: ", MessageOf(journal_status_))});
   }
   return conditions;
 }

@@ -85,6 +85,9 @@ class Agent {
   // Takes up no new work, and resumes when what was under way has ended.  Containers run on.
   asio::awaitable<void> Stop();
 
+  // Removes the images that no container here uses, unless work is under way.
+  asio::awaitable<absl::Status> CollectImages();
+
   // ---- from the controller
   Acceptance OnDesired(const api::Desired& desired);
   void OnLease(BootTime until);
@@ -105,9 +108,10 @@ class Agent {
  private:
   void Pump();
   asio::awaitable<void> Carry(Action action);
-  asio::awaitable<absl::Status> CarryOut(const Action& action, Started& started);
-  asio::awaitable<absl::Status> StartContainer(const Action& action, Started& started);
-  asio::awaitable<absl::Status> FetchImage(const Action& action);
+  asio::awaitable<absl::StatusOr<Started>> CarryOut(Action action);
+  asio::awaitable<absl::StatusOr<Started>> StartContainer(api::NodeContainer container);
+  asio::awaitable<absl::Status> Change(Action action);
+  asio::awaitable<absl::Status> FetchImage(api::NodeContainer container);
   absl::StatusOr<RuntimeSpec> SpecOf(const api::NodeContainer& container);
   void OnExit(const RuntimeExitEvent& event);
   asio::awaitable<void> WakeWhenDue();
@@ -130,7 +134,7 @@ class Agent {
 
   AgentCore core_;
   IdRanges ids_;
-  std::map<ContainerId, RuntimeContainer> containers_;  // as the runtime last said
+  std::map<ContainerId, RuntimeContainer> containers_;   // as the runtime last said
   std::map<ContainerId, RuntimeExitEvent> early_exits_;  // of those whose start is not back yet
   std::string notes_;
   std::chrono::milliseconds stop_after_lease_;

@@ -137,9 +137,8 @@ bool AgentCore::LeaseCovers(const Entry& entry, BootTime now) const {
 }
 
 bool AgentCore::LeaseAllowsStart(const Entry& entry, BootTime now) const {
-  return !IsMovable(*entry.desired) ||
-         (holder_present_ && lease_until_.has_value() &&
-          now + options_.lease_margin < *lease_until_);
+  return !IsMovable(*entry.desired) || (holder_present_ && lease_until_.has_value() &&
+                                        now + options_.lease_margin < *lease_until_);
 }
 
 bool AgentCore::EarlierOrderPending(const Entry& entry) const {
@@ -284,8 +283,7 @@ void AgentCore::SettleGone() {
         !entry.held.has_value() && !entry.may_exist && !entry.pending.has_value();
     const bool tombstone_due = entry.tombstone.has_value() && *entry.tombstone <= durable_;
     const bool deleted = entry.phase == Phase::kGone || (nothing_here && tombstone_due);
-    const bool dropped =
-        nothing_here && !entry.tombstone.has_value() && !entry.desired.has_value();
+    const bool dropped = nothing_here && !entry.tombstone.has_value() && !entry.desired.has_value();
     if (!deleted && !dropped) {
       ++it;
       continue;

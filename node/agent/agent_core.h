@@ -42,8 +42,8 @@ inline constexpr std::string_view kActionNames[] = {"fetch", "start", "adjust", 
 
 struct Action {
   ActionKind kind = ActionKind::kStart;
-  ContainerId id;                   // of all but kFetch
-  api::NodeContainer container;     // kStart, kAdjust, kRebuild: as wanted; kFetch: who asks first
+  ContainerId id;                // of all but kFetch
+  api::NodeContainer container;  // kStart, kAdjust, kRebuild: as wanted; kFetch: who asks first
   std::chrono::milliseconds grace{0};  // kStop: until the kill; 0: at once
 };
 
@@ -60,7 +60,7 @@ struct Ended {
 };
 
 enum class Acceptance {
-  kApplied,    // something changed: journal it
+  kApplied,  // something changed: journal it
   kDuplicate,
   kOlder,      // refused
   kNeedsFull,  // a delta on a base that is not ours
@@ -70,12 +70,12 @@ enum class Acceptance {
 struct ContainerNotes {
   std::optional<int64_t> exit_code;
   uint64_t restarts = 0;
-  uint64_t failures = 0;            // in a row
+  uint64_t failures = 0;  // in a row
   std::optional<BootTime> retry_at;
   bool gave_up = false;
   std::string reason;
-  bool started = false;             // it ran when these notes were written
-  uint64_t generation = 0;          // of the desired state that these notes belong to
+  bool started = false;     // it ran when these notes were written
+  uint64_t generation = 0;  // of the desired state that these notes belong to
 
   friend bool operator==(const ContainerNotes&, const ContainerNotes&) = default;
 };
@@ -83,8 +83,8 @@ struct ContainerNotes {
 class AgentCore {
  public:
   struct Options {
-    size_t max_starts = 4;      // at once; of fetches, half
-    size_t max_actions = 16;    // at once, all kinds
+    size_t max_starts = 4;    // at once; of fetches, half
+    size_t max_actions = 16;  // at once, all kinds
     BackOff back_off;
     std::chrono::milliseconds stop_after_lease{30'000};
     // How long movable containers run on when the lease holder is gone, for it to come back.
@@ -145,11 +145,11 @@ class AgentCore {
     std::optional<api::Version> tombstone;  // the version that ordered it
     std::optional<HeldContainer> held;
     Phase phase = Phase::kStopped;
-    std::optional<Action> pending;        // given out and not answered
-    bool may_exist = false;               // in the runtime: a start was tried
+    std::optional<Action> pending;  // given out and not answered
+    bool may_exist = false;         // in the runtime: a start was tried
     bool exited_in_stop = false;
-    std::optional<BootTime> started;      // since when it runs, for the back-off
-    std::optional<BootTime> not_before;   // a failed action is not repeated earlier
+    std::optional<BootTime> started;     // since when it runs, for the back-off
+    std::optional<BootTime> not_before;  // a failed action is not repeated earlier
     ContainerNotes notes;
     uint64_t settled_generation = 0;
   };

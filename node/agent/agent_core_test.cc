@@ -56,7 +56,7 @@ struct World {
   std::vector<std::string> done;
   std::map<std::string, absl::Status> failures;  // "start c-web" -> what it returns
   bool journal_works = true;
-  int steps = 0;          // effects and boundaries so far
+  int steps = 0;  // effects and boundaries so far
   int power_fails_at = -1;
 
   World() { Boot(); }
@@ -112,9 +112,9 @@ struct World {
   }
 
   absl::Status Carry(const Action& action) {
-    const std::string what = std::string(kActionNames[static_cast<size_t>(action.kind)]) + " " +
-                             (action.kind == ActionKind::kFetch ? action.container.image_digest
-                                                                : action.id.str());
+    const std::string what =
+        std::string(kActionNames[static_cast<size_t>(action.kind)]) + " " +
+        (action.kind == ActionKind::kFetch ? action.container.image_digest : action.id.str());
     done.push_back(what);
     if (auto it = failures.find(what); it != failures.end() && !it->second.ok()) {
       return it->second;
@@ -191,8 +191,9 @@ struct World {
     Run();
   }
 
-  bool Runs(const std::string& name) { return held.contains(Id("c-" + name)) &&
-                                              held[Id("c-" + name)].running; }
+  bool Runs(const std::string& name) {
+    return held.contains(Id("c-" + name)) && held[Id("c-" + name)].running;
+  }
 
   api::ObservedContainer Seen(const std::string& name) {
     for (const api::ObservedContainer& container : core->Observe(now)) {

@@ -311,9 +311,8 @@ void AgentCore::Exited(Entry& entry, Ended ended, BootTime now) {
   if (policy == api::RestartPolicy::kNever ||
       (policy == api::RestartPolicy::kOnFailure && ended.code == 0)) {
     entry.notes.gave_up = true;
-    entry.notes.reason =
-        StrCat(entry.notes.reason, "; restart policy \"",
-               api::kRestartPolicyNames[static_cast<size_t>(policy)], "\"");
+    entry.notes.reason = StrCat(entry.notes.reason, "; restart policy \"",
+                                api::kRestartPolicyNames[static_cast<size_t>(policy)], "\"");
     Apply(entry, PhaseEvent::kGiveUp);
     return;
   }

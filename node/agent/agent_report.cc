@@ -66,8 +66,8 @@ std::optional<api::Report> AgentCore::TakeReport(bool full, BootTime now) {
 
 api::ObservedContainer AgentCore::ObserveOne(const ContainerId& id, const Entry& entry,
                                              BootTime now) const {
-  const api::NodeContainer* definition = entry.desired.has_value() ? &*entry.desired
-                                         : entry.held.has_value()  ? &entry.held->definition
+  const api::NodeContainer* definition = entry.desired.has_value()   ? &*entry.desired
+                                         : entry.held.has_value()    ? &entry.held->definition
                                          : entry.pending.has_value() ? &entry.pending->container
                                                                      : nullptr;
   api::ObservedContainer observed;
@@ -93,9 +93,8 @@ api::ObservedContainer AgentCore::ObserveOne(const ContainerId& id, const Entry&
   if (entry.phase == Phase::kStopped && entry.desired.has_value() &&
       entry.desired->spec.desired != api::DesiredState::kStopped) {
     if (!LeaseAllowsStart(entry, now)) {
-      observed.reason = holder_present_
-                            ? "movable: waits for a lease from the controller"
-                            : "movable: bramble-lease-holder does not run on this node";
+      observed.reason = holder_present_ ? "movable: waits for a lease from the controller"
+                                        : "movable: bramble-lease-holder does not run on this node";
     } else {
       observed.state = api::ContainerState::kStarting;
     }
@@ -146,7 +145,7 @@ std::map<ContainerId, ContainerNotes> AgentCore::notes() const {
 std::vector<ContainerId> AgentCore::movable_running() const {
   std::vector<ContainerId> all;
   for (const auto& [id, entry] : entries_) {
-    const api::NodeContainer* definition = entry.held.has_value() ? &entry.held->definition
+    const api::NodeContainer* definition = entry.held.has_value()      ? &entry.held->definition
                                            : entry.pending.has_value() ? &entry.pending->container
                                                                        : nullptr;
     if (definition != nullptr && MayRun(entry.phase) && IsMovable(*definition)) {

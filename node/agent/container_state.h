@@ -38,25 +38,25 @@ inline constexpr std::string_view kPhaseNames[] = {
 inline constexpr size_t kPhaseCount = std::size(kPhaseNames);
 
 enum class PhaseEvent {
-  kFetch,       // the image is not here: get it
+  kFetch,  // the image is not here: get it
   kFetched,
   kStart,
-  kAdjust,      // other limits, while it runs
+  kAdjust,  // other limits, while it runs
   kFreeze,
   kThaw,
   kStop,
-  kRebuild,     // a fresh writable layer
+  kRebuild,  // a fresh writable layer
   kDelete,
-  kDone,        // the action in flight succeeded
-  kError,       // the action in flight failed and left the container as it was
-  kExited,      // its init ended
-  kWait,        // try again after a while
+  kDone,    // the action in flight succeeded
+  kError,   // the action in flight failed and left the container as it was
+  kExited,  // its init ended
+  kWait,    // try again after a while
   kGiveUp,
-  kRetry,       // the while is over, or a person changed what is wanted
+  kRetry,  // the while is over, or a person changed what is wanted
 };
 inline constexpr std::string_view kPhaseEventNames[] = {
-    "fetch",   "fetched", "start", "adjust", "freeze", "thaw", "stop",  "rebuild",
-    "delete",  "done",    "error", "exited", "wait",   "give-up", "retry"};
+    "fetch",  "fetched", "start", "adjust", "freeze", "thaw",    "stop", "rebuild",
+    "delete", "done",    "error", "exited", "wait",   "give-up", "retry"};
 inline constexpr size_t kPhaseEventCount = std::size(kPhaseEventNames);
 
 struct PhaseTransition {

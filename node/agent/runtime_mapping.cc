@@ -21,8 +21,8 @@ std::string HostInterface(const ContainerId& id) {
 }
 
 absl::StatusOr<RuntimeNic> NicOf(const api::NodeContainer& container, const std::string& bridge) {
-  RuntimeNic nic{.bridge = bridge, .host_interface = HostInterface(container.id),
-                 .mac = container.mac};
+  RuntimeNic nic{
+      .bridge = bridge, .host_interface = HostInterface(container.id), .mac = container.mac};
   BRAMBLE_ASSIGN_OR_RETURN(nic.address, Ipv4Interface::Parse(container.address));
   if (!container.gateway.empty()) {
     BRAMBLE_ASSIGN_OR_RETURN(nic.gateway, Ipv4::Parse(container.gateway));
@@ -112,9 +112,9 @@ Ended EndedOf(const RuntimeExitEvent& event) {
 
 int SignalNumber(std::string_view name) {
   static const std::map<std::string_view, int> kNames = {
-      {"SIGHUP", SIGHUP},   {"SIGINT", SIGINT},   {"SIGQUIT", SIGQUIT}, {"SIGTERM", SIGTERM},
-      {"SIGKILL", SIGKILL}, {"SIGUSR1", SIGUSR1}, {"SIGUSR2", SIGUSR2}, {"SIGPWR", SIGPWR},
-      {"SIGWINCH", SIGWINCH}};
+      {"SIGHUP", SIGHUP},   {"SIGINT", SIGINT},   {"SIGQUIT", SIGQUIT},
+      {"SIGTERM", SIGTERM}, {"SIGKILL", SIGKILL}, {"SIGUSR1", SIGUSR1},
+      {"SIGUSR2", SIGUSR2}, {"SIGPWR", SIGPWR},   {"SIGWINCH", SIGWINCH}};
   if (const auto found = kNames.find(name); found != kNames.end()) {
     return found->second;
   }

@@ -5,10 +5,11 @@
 
 #include <map>
 
-#include "absl/status/statusor.h"
 #include "node/agent/agent_core.h"
 #include "node/images/image_cache.h"
 #include "node/runtime/runtime_spec.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::node {
 
@@ -28,8 +29,8 @@ HeldContainer HeldOf(const RuntimeContainer& container);
 
 Ended EndedOf(const RuntimeExitEvent& event);
 
-// The number of a signal such as "SIGPWR", "SIGRTMIN+3" or "15"; SIGPWR, LXC's own default, for what
-// it does not know.
+// The number of a signal such as "SIGPWR", "SIGRTMIN+3" or "15"; SIGPWR, LXC's own default, for
+// what it does not know.
 int SignalNumber(std::string_view name);
 
 // Gives every container an id range of its own.  Pure.

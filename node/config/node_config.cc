@@ -100,7 +100,8 @@ absl::StatusOr<NodeConfig> ParseNodeConfig(const ConfigFile& file) {
   config.start_jitter = reader.Duration("start_jitter", config.start_jitter);
   config.reconnect_max = reader.Duration("reconnect_max", config.reconnect_max);
   config.max_starts = reader.Int("max_starts", config.max_starts, {.min = 1, .max = 64});
-  config.id_first = reader.Int("id_first", config.id_first, {.min = kIdsPerRange, .max = INT32_MAX});
+  config.id_first =
+      reader.Int("id_first", config.id_first, {.min = kIdsPerRange, .max = INT32_MAX});
   config.id_ranges = reader.Int("id_ranges", config.id_ranges, {.min = 1, .max = 32768});
   if (config.id_first + config.id_ranges * kIdsPerRange >= UINT32_MAX) {
     reader.Fail("id_ranges", "id_first + id_ranges * 65536 goes beyond the highest id");
@@ -119,16 +120,17 @@ std::string FormatNodeConfig(const NodeConfig& config) {
   }
   const NodeNetworkConfig& network = config.network;
   std::string text = StrCat("name = ", Quoted(config.name), "\n");
-  text += StrCat("join_token = ", config.join_token.empty() ? "\"\"" : "\"brm1.(not shown)\"",
-                 "\njoin_token_file = ", Quoted(config.join_token_file.string()),
-                 "\ncontrollers = [", controllers, "]\nstate_dir = ",
-                 Quoted(config.state_dir.string()), "\nrun_dir = ", Quoted(config.run_dir.string()),
-                 "\nlibexec_dir = ", Quoted(config.libexec_dir.string()), "\n");
-  text += StrCat("start_jitter = ", Quoted(FormatDuration(config.start_jitter)),
-                 "\nreconnect_max = ", Quoted(FormatDuration(config.reconnect_max)),
-                 "\nmax_starts = ", config.max_starts, "\nid_first = ", config.id_first,
-                 "\nid_ranges = ", config.id_ranges, "\nlog_level = ", Quoted(config.log_level),
-                 "\n");
+  text +=
+      StrCat("join_token = ", config.join_token.empty() ? "\"\"" : "\"brm1.(not shown)\"",
+             "\njoin_token_file = ", Quoted(config.join_token_file.string()), "\ncontrollers = [",
+             controllers, "]\nstate_dir = ", Quoted(config.state_dir.string()),
+             "\nrun_dir = ", Quoted(config.run_dir.string()),
+             "\nlibexec_dir = ", Quoted(config.libexec_dir.string()), "\n");
+  text +=
+      StrCat("start_jitter = ", Quoted(FormatDuration(config.start_jitter)),
+             "\nreconnect_max = ", Quoted(FormatDuration(config.reconnect_max)),
+             "\nmax_starts = ", config.max_starts, "\nid_first = ", config.id_first,
+             "\nid_ranges = ", config.id_ranges, "\nlog_level = ", Quoted(config.log_level), "\n");
   text += StrCat("\n[network]\nmanage = ", network.manage ? "true" : "false",
                  "\nbridge = ", Quoted(network.bridge), "\nport = ", Quoted(network.port), "\n");
   if (!network.address.address.empty()) {

@@ -48,7 +48,7 @@ struct NodeConfig {
   std::chrono::milliseconds start_jitter{2'000};
   std::chrono::milliseconds reconnect_max{60'000};
 
-  int64_t max_starts = 4;          // containers started at once
+  int64_t max_starts = 4;  // containers started at once
   // The ids of containers on this host: `id_ranges` ranges of 65,536 from `id_first` on.
   int64_t id_first = 0x20000000;
   int64_t id_ranges = 4096;

@@ -24,7 +24,7 @@ struct InventoryOptions {
   std::string kernel;               // uname's release
   int64_t page_size = 4096;
   int64_t cores = 1;
-  Bytes disk;                       // of the file system of state_dir
+  Bytes disk;  // of the file system of state_dir
   std::string agent_version;
 };
 

@@ -71,7 +71,8 @@ TEST_F(InventoryTest, ReadsAPi) {
 
 TEST_F(InventoryTest, ReadsAPcWithTheOldCgroups) {
   Put("sys/class/dmi/id/product_name", "OptiPlex\n");
-  Put("proc/cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t1\t1\t1\nmemory\t2\t1\t1\n");
+  Put("proc/cgroups",
+      "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t1\t1\t1\nmemory\t2\t1\t1\n");
   const api::Inventory inventory = ReadInventory({.roots = roots_, .machine = "x86_64"});
   EXPECT_EQ(inventory.architecture, "amd64");
   EXPECT_EQ(inventory.model, "OptiPlex");

@@ -24,12 +24,12 @@ struct Identity {
   NodeId node_id;
   NodeName name;
   ClusterId cluster_id;
-  std::string controller_key_sha256;   // hex; pinned
+  std::string controller_key_sha256;  // hex; pinned
   std::string certificate_pem;
   std::string ca_pem;
-  std::string address;                 // "172.16.0.11/24"; empty: none
+  std::string address;                   // "172.16.0.11/24"; empty: none
   std::vector<std::string> controllers;  // "172.16.0.1:8444", the last good one first
-  int64_t time_floor_ms = 0;           // the highest time that the controller ever signed
+  int64_t time_floor_ms = 0;             // the highest time that the controller ever signed
 
   friend bool operator==(const Identity&, const Identity&) = default;
 };

@@ -96,8 +96,8 @@ absl::StatusOr<std::optional<std::string>> Record::Load() {
 
 absl::Status Record::Save(std::string_view text) {
   if (text.size() > kMaxRecordBytes) {
-    return absl::ResourceExhaustedError(StrCat(slots_[0].string(), ": ", text.size(),
-                                               " bytes; the limit is ", kMaxRecordBytes));
+    return absl::ResourceExhaustedError(
+        StrCat(slots_[0].string(), ": ", text.size(), " bytes; the limit is ", kMaxRecordBytes));
   }
   if (!loaded_) {
     (void)Load();  // what is unreadable is replaced

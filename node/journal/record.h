@@ -8,8 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/statusor.h"
 #include "base/disk.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::node {
 
@@ -25,8 +26,8 @@ class Record {
   Record(Disk& disk, std::array<std::filesystem::path, 2> slots)
       : disk_(disk), slots_(std::move(slots)) {}
 
-  // The newest text that is whole; nullopt when none was ever written.  kDataLoss: there was one and
-  // neither file is whole.  A newer file that is torn is a write that never ended: no error.
+  // The newest text that is whole; nullopt when none was ever written.  kDataLoss: there was one
+  // and neither file is whole.  A newer file that is torn is a write that never ended: no error.
   absl::StatusOr<std::optional<std::string>> Load();
 
   // Returns when `text` is durable.  Nothing is written when it is what was loaded or saved last.
@@ -43,7 +44,7 @@ class Record {
   Disk& disk_;
   const std::array<std::filesystem::path, 2> slots_;
   bool loaded_ = false;
-  uint64_t sequence_ = 0;   // of the newest whole slot
+  uint64_t sequence_ = 0;  // of the newest whole slot
   int newest_ = 1;
   std::optional<std::string> text_;
 };

@@ -70,8 +70,8 @@ int Listen(const char* path) {
   const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   unlink(path);
   const mode_t before = umask(0177);
-  const bool bound = fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&address),
-                                     sizeof(address)) == 0 &&
+  const bool bound = fd >= 0 &&
+                     bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 &&
                      listen(fd, 4) == 0;
   umask(before);
   if (!bound) {

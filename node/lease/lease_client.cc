@@ -35,13 +35,13 @@ std::optional<uint64_t> StartTicks(const std::string& stat) {
 
 }  // namespace
 
-asio::awaitable<void> LeaseClient::Run(OnHolder on_holder) {
+asio::awaitable<void> LeaseClient::Run() {
   std::chrono::seconds retry = kFirstRetry;
   while (true) {
-    const absl::Status ended = co_await Serve(on_holder);
+    const absl::Status ended = co_await Serve();
     if (connection_.has_value()) {
       connection_.reset();
-      on_holder(false, std::nullopt);
+      on_holder_(false, std::nullopt);
       log_.Warn("lease_holder_gone", {{"error", ended}});
       retry = kFirstRetry;
     }
@@ -50,7 +50,7 @@ asio::awaitable<void> LeaseClient::Run(OnHolder on_holder) {
   }
 }
 
-asio::awaitable<absl::Status> LeaseClient::Serve(const OnHolder& on_holder) {
+asio::awaitable<absl::Status> LeaseClient::Serve() {
   absl::StatusOr<LeaseConnection> connection = LeaseConnection::Connect(socket_);
   if (!connection.ok()) {
     co_return connection.status();
@@ -81,7 +81,7 @@ asio::awaitable<absl::Status> LeaseClient::Serve(const OnHolder& on_holder) {
       if (message.deadline_ns > 0) {
         until = BootTime(std::chrono::nanoseconds(message.deadline_ns));
       }
-      on_holder(true, until);
+      on_holder_(true, until);
     }
   }
 }

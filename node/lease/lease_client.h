@@ -13,8 +13,8 @@
 
 namespace bramble::node {
 
-// Keeps a connection to bramble-lease-holder, tells it what to protect, and tells the agent when the
-// holder comes and goes.  Loop only.
+// Keeps a connection to bramble-lease-holder, tells it what to protect, and tells the agent when
+// the holder comes and goes.  Loop only.
 class LeaseClient : public LeaseGuard {
  public:
   // `present`: it answers; `until`: the lease that it goes by, when it was given one before.
@@ -24,14 +24,17 @@ class LeaseClient : public LeaseGuard {
               Logger log)
       : loop_(loop), socket_(std::move(socket)), proc_(std::move(proc)), log_(log) {}
 
+  // Before Run.
+  void SetListener(OnHolder on_holder) { on_holder_ = std::move(on_holder); }
+
   // Connects, and connects again, until its scope is cancelled.
-  asio::awaitable<void> Run(OnHolder on_holder);
+  asio::awaitable<void> Run();
 
   void Protect(std::vector<Protected> containers, std::optional<BootTime> until,
                std::chrono::milliseconds stop) override;
 
  private:
-  asio::awaitable<absl::Status> Serve(const OnHolder& on_holder);
+  asio::awaitable<absl::Status> Serve();
   absl::Status Tell(const std::vector<Protected>& containers, std::optional<BootTime> until,
                     std::chrono::milliseconds stop);
   absl::StatusOr<Fd> OpenInit(const Protected& container) const;
@@ -40,6 +43,7 @@ class LeaseClient : public LeaseGuard {
   const std::filesystem::path socket_;
   const std::filesystem::path proc_;
   const Logger log_;
+  OnHolder on_holder_;
   std::optional<LeaseConnection> connection_;
 };
 

@@ -5,10 +5,11 @@
 #include <optional>
 #include <string_view>
 
-#include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "node/lease/lease_message.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::node {
 

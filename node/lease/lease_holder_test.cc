@@ -75,8 +75,8 @@ class LeaseHolderTest : public testing::Test {
 
   void Start() {
     const char* bin = getenv("BRAMBLE_BIN");
-    const std::string program = std::string(bin == nullptr ? "build/debug/bin" : bin) +
-                                "/bramble-lease-holder";
+    const std::string program =
+        std::string(bin == nullptr ? "build/debug/bin" : bin) + "/bramble-lease-holder";
     std::string socket = Socket().string();
     char* argv[] = {const_cast<char*>(program.c_str()), const_cast<char*>("--socket"),
                     socket.data(), nullptr};

@@ -38,9 +38,7 @@ struct LeaseMessage {
     std::memcpy(id, text.data(), size);
     id[size] = '\0';
   }
-  std::string_view id_view() const {
-    return std::string_view(id, ::strnlen(id, kMaxLeaseIdBytes));
-  }
+  std::string_view id_view() const { return std::string_view(id, ::strnlen(id, kMaxLeaseIdBytes)); }
 };
 static_assert(std::is_trivially_copyable_v<LeaseMessage>);
 

@@ -42,8 +42,8 @@ class LeaseTable {
     std::string id;
     int handle;
     int halt_signal;
-    bool named = true;      // since Begin
-    int64_t kill_ns = 0;    // 0: not told to halt
+    bool named = true;    // since Begin
+    int64_t kill_ns = 0;  // 0: not told to halt
     bool killed = false;
   };
 

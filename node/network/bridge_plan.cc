@@ -86,8 +86,8 @@ absl::StatusOr<NetworkFacts> ParseNetworkFacts(std::string_view addresses,
   for (const json::value& route : defaults.get_array()) {
     JsonObjectReader reader(route, "route");
     const absl::StatusOr<Ipv4> gateway = Ipv4::Parse(reader.OptionalString("gateway").value_or(""));
-    facts.default_routes.push_back({.gateway = gateway.value_or(Ipv4()),
-                                    .device = reader.OptionalString("dev").value_or("")});
+    facts.default_routes.push_back(
+        {.gateway = gateway.value_or(Ipv4()), .device = reader.OptionalString("dev").value_or("")});
   }
   return facts;
 }

@@ -9,8 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/ip.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::node {
 

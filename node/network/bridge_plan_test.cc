@@ -25,20 +25,19 @@ std::vector<std::string> Plan(const BridgeSetting& setting, const NetworkFacts& 
 }
 
 BridgeSetting Setting() {
-  return {.bridge = "br0",
-          .port = "eth0",
-          .address = Ipv4Interface::Parse("172.16.0.11/24").value()};
+  return {
+      .bridge = "br0", .port = "eth0", .address = Ipv4Interface::Parse("172.16.0.11/24").value()};
 }
 
 TEST(BridgePlanTest, MovesPortAddressAndRouteInAnOrderThatKeepsTheNodeReachable) {
   const NetworkFacts facts = ParseNetworkFacts(kAddresses, kRoutes).value();
-  EXPECT_THAT(Plan(Setting(), facts),
-              ElementsAre("link add name br0 type bridge stp_state 0 forward_delay 0",
-                          "link set dev br0 address dc:a6:32:00:00:01", "link set dev br0 up",
-                          "address add 172.16.0.11/24 dev br0",
-                          "address add 192.168.1.7/24 dev br0", "link set dev eth0 master br0",
-                          "route replace default via 192.168.1.1 dev br0",
-                          "address del 192.168.1.7/24 dev eth0"));
+  EXPECT_THAT(
+      Plan(Setting(), facts),
+      ElementsAre("link add name br0 type bridge stp_state 0 forward_delay 0",
+                  "link set dev br0 address dc:a6:32:00:00:01", "link set dev br0 up",
+                  "address add 172.16.0.11/24 dev br0", "address add 192.168.1.7/24 dev br0",
+                  "link set dev eth0 master br0", "route replace default via 192.168.1.1 dev br0",
+                  "address del 192.168.1.7/24 dev eth0"));
 }
 
 TEST(BridgePlanTest, DoesNothingWhereAllIsSoAlready) {

@@ -4,10 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "base/log.h"
 #include "node/network/bridge_plan.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::node {
 

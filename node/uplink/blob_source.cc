@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <functional>
 #include <memory>
 
 #include "base/file.h"
@@ -41,6 +42,14 @@ absl::StatusOr<std::shared_ptr<Part>> OpenPart(const std::filesystem::path& path
   return part;
 }
 
+asio::awaitable<absl::Status> WritePiece(Lane* disk, std::shared_ptr<Part> part, std::string name,
+                                         std::string piece) {
+  auto write = [part = std::move(part), name = std::move(name), piece = std::move(piece)] {
+    return WriteAll(part->fd.get(), piece, name);
+  };
+  co_return co_await disk->Run(std::move(write));
+}
+
 }  // namespace
 
 asio::awaitable<absl::Status> BlobSource::Fetch(std::string digest, Bytes size,
@@ -62,17 +71,9 @@ asio::awaitable<absl::Status> BlobSource::Fetch(std::string digest, Bytes size,
   if (size.count > 0) {
     download.expected_size = static_cast<uint64_t>(size.count);
   }
-  const std::string name = path.string();
-  auto write_piece = [this, part = *part, name](
-                         std::string piece) -> asio::awaitable<absl::Status> {
-    auto write = [part, name, piece = std::move(piece)] {
-      return WriteAll(part->fd.get(), piece, name);
-    };
-    return disk_.Run(std::move(write));
-  };
-  std::function<asio::awaitable<absl::Status>(std::string)> sink = std::move(write_piece);
-  absl::StatusOr<uint64_t> total =
-      co_await Download(client, std::move(download), std::move(sink));
+  std::function<asio::awaitable<absl::Status>(std::string)> sink =
+      std::bind_front(WritePiece, &disk_, *part, path.string());
+  absl::StatusOr<uint64_t> total = co_await Download(client, std::move(download), std::move(sink));
   if (!total.ok()) {
     co_return total.status();
   }

@@ -8,8 +8,9 @@
 
 namespace bramble::node {
 
-// Fetches archives from the controller: GET /v1/blobs/<digest> with the node's certificate, going on
-// where an earlier try left off.  The bytes are written on `disk`; who reads them checks the digest.
+// Fetches archives from the controller: GET /v1/blobs/<digest> with the node's certificate, going
+// on where an earlier try left off.  The bytes are written on `disk`; who reads them checks the
+// digest.
 class BlobSource : public ImageSource {
  public:
   BlobSource(ControllerAccess& access, Lane& disk, Logger log)

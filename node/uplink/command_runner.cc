@@ -40,7 +40,7 @@ asio::awaitable<api::CommandResult> CommandRunner::Run(api::Command command, Wal
   co_return result;
 }
 
-asio::awaitable<absl::StatusOr<json::value>> CommandRunner::Carry(const api::Command& command) {
+asio::awaitable<absl::StatusOr<json::value>> CommandRunner::Carry(api::Command command) {
   if (command.verb == "stats") {
     co_return co_await Stats();
   }
@@ -51,8 +51,8 @@ asio::awaitable<absl::StatusOr<json::value>> CommandRunner::Carry(const api::Com
     }
     co_return json::value(json::object());
   }
-  co_return absl::UnimplementedError(
-      StrCat("this node cannot \"", command.verb, "\": its agent is older, or it has no such part"));
+  co_return absl::UnimplementedError(StrCat("this node cannot \"", command.verb,
+                                            "\": its agent is older, or it has no such part"));
 }
 
 asio::awaitable<absl::StatusOr<json::value>> CommandRunner::Stats() {

@@ -26,7 +26,7 @@ class CommandRunner {
   asio::awaitable<api::CommandResult> Run(api::Command command, WallTime now);
 
  private:
-  asio::awaitable<absl::StatusOr<json::value>> Carry(const api::Command& command);
+  asio::awaitable<absl::StatusOr<json::value>> Carry(api::Command command);
   asio::awaitable<absl::StatusOr<json::value>> Stats();
 
   ContainerRuntime& runtime_;

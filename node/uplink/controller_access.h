@@ -4,16 +4,17 @@
 #include <memory>
 #include <string>
 
-#include "absl/status/statusor.h"
 #include "base/ip.h"
 #include "base/tls.h"
+
+#include "absl/status/statusor.h"
 
 namespace bramble::node {
 
 inline constexpr uint16_t kControllerPort = 8444;
 
-// Where the controller is and how it is dialled with the node's certificate: set by the uplink, used
-// for streams and archives.  Loop only.
+// Where the controller is and how it is dialled with the node's certificate: set by the uplink,
+// used for streams and archives.  Loop only.
 class ControllerAccess {
  public:
   struct Dial {

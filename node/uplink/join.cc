@@ -81,8 +81,7 @@ absl::Status Uplink::UseIdentity() {
   if (certificate_.Spki() != options_.key.Spki()) {
     return absl::DataLossError("the certificate is not of this node's key");
   }
-  BRAMBLE_RETURN_IF_ERROR(
-      AsStatus(Sha256Digest::FromHex(identity_->controller_key_sha256)));
+  BRAMBLE_RETURN_IF_ERROR(AsStatus(Sha256Digest::FromHex(identity_->controller_key_sha256)));
   state_.name = identity_->name;
   state_.node_id = identity_->node_id;
   return absl::OkStatus();
@@ -177,8 +176,11 @@ asio::awaitable<absl::Status> Uplink::JoinAt(std::string target) {
   if (!tls.ok()) {
     co_return tls.status();
   }
-  HttpClientOptions http{.target = *address, .tls = *tls, .connect_limit = kDialLimit,
-                         .reply_limit = kReplyLimit, .max_body_bytes = kMaxReplyBytes};
+  HttpClientOptions http{.target = *address,
+                         .tls = *tls,
+                         .connect_limit = kDialLimit,
+                         .reply_limit = kReplyLimit,
+                         .max_body_bytes = kMaxReplyBytes};
   HttpClient client(std::move(http));
   absl::StatusOr<TlsStream*> connection = co_await client.Connect();
   if (!connection.ok()) {
@@ -197,11 +199,10 @@ asio::awaitable<absl::Status> Uplink::JoinAt(std::string target) {
     }
     const Sha256Digest own = options_.key.Spki();
     request->token_id = token_->id;
-    request->proof = Base64UrlEncode(
-        HmacSha256(token_->secret, StrCat(*exporter, own.view())).view());
+    request->proof =
+        Base64UrlEncode(HmacSha256(token_->secret, StrCat(*exporter, own.view())).view());
   }
-  absl::StatusOr<api::JoinReply> reply =
-      co_await Post(client, "/v1/join", *std::move(request));
+  absl::StatusOr<api::JoinReply> reply = co_await Post(client, "/v1/join", *std::move(request));
   if (!reply.ok()) {
     co_return reply.status();
   }
@@ -290,15 +291,17 @@ asio::awaitable<absl::Status> Uplink::Renew(std::string target) {
   if (!tls.ok()) {
     co_return tls.status();
   }
-  HttpClientOptions http{.target = *address, .tls = *tls, .connect_limit = kDialLimit,
-                         .reply_limit = kReplyLimit, .max_body_bytes = kMaxReplyBytes};
+  HttpClientOptions http{.target = *address,
+                         .tls = *tls,
+                         .connect_limit = kDialLimit,
+                         .reply_limit = kReplyLimit,
+                         .max_body_bytes = kMaxReplyBytes};
   HttpClient client(std::move(http));
   absl::StatusOr<api::JoinRequest> request = MakeJoinRequest();
   if (!request.ok()) {
     co_return request.status();
   }
-  absl::StatusOr<api::JoinReply> reply =
-      co_await Post(client, "/v1/renew", *std::move(request));
+  absl::StatusOr<api::JoinReply> reply = co_await Post(client, "/v1/renew", *std::move(request));
   if (!reply.ok()) {
     co_return reply.status();
   }

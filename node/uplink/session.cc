@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One session with the controller: Hello, Welcome, then heartbeats and reports up, desired state down.
+// One session with the controller: Hello, Welcome, then heartbeats and reports up, desired state
+// down.
 #include <map>
 
 #include "base/scope.h"
@@ -116,8 +117,7 @@ asio::awaitable<absl::Status> Uplink::RunSession(std::string target) {
   }
   WebSocketOptions websocket{.max_message_bytes = api::kMaxNodeMessageBytes};
   WebSocket::Dial dial{.target = *address, .tls = *tls, .path = "/v1/node", .options = websocket};
-  absl::StatusOr<std::unique_ptr<WebSocket>> socket =
-      co_await WebSocket::Connect(std::move(dial));
+  absl::StatusOr<std::unique_ptr<WebSocket>> socket = co_await WebSocket::Connect(std::move(dial));
   if (!socket.ok()) {
     co_return socket.status();
   }
@@ -199,8 +199,8 @@ asio::awaitable<absl::Status> Uplink::OnWelcome(Session& session, api::Welcome w
   if (!saved.ok()) {
     log_.Error("journal_failed", {{"error", saved}});
   }
-  const bool moved = identity_->controllers.empty() ||
-                     identity_->controllers.front() != state_.controller;
+  const bool moved =
+      identity_->controllers.empty() || identity_->controllers.front() != state_.controller;
   const bool renamed = identity_->name != welcome.name || identity_->address != welcome.address;
   const WallTime floor{milliseconds(identity_->time_floor_ms)};
   if (moved || renamed || time_.At(parts_.clock.Boot()) > floor + kTimeFloorStep) {

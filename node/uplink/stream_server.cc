@@ -43,7 +43,10 @@ TerminalSize SizeOf(int64_t rows, int64_t columns) {
 struct StreamServer::Stream {
   Stream(asio::io_context& loop, api::OpenStream wanted, std::unique_ptr<WebSocket> connected,
          Logger log)
-      : request(std::move(wanted)), socket(std::move(connected)), finished(loop), scope(loop, log) {}
+      : request(std::move(wanted)),
+        socket(std::move(connected)),
+        finished(loop),
+        scope(loop, log) {}
 
   const api::OpenStream request;
   std::unique_ptr<WebSocket> socket;
@@ -67,18 +70,17 @@ asio::awaitable<absl::Status> StreamServer::Serve(api::OpenStream request) {
   if (!access.ok()) {
     co_return access.status();
   }
-  WebSocket::Dial dial{.target = access->target, .tls = access->tls,
-                       .path = StrCat("/v1/streams/", request.ticket), .options = SocketOptions()};
-  absl::StatusOr<std::unique_ptr<WebSocket>> socket =
-      co_await WebSocket::Connect(std::move(dial));
+  WebSocket::Dial dial{.target = access->target,
+                       .tls = access->tls,
+                       .path = StrCat("/v1/streams/", request.ticket),
+                       .options = SocketOptions()};
+  absl::StatusOr<std::unique_ptr<WebSocket>> socket = co_await WebSocket::Connect(std::move(dial));
   if (!socket.ok()) {
     co_return socket.status();
   }
-  auto stream =
-      std::make_shared<Stream>(loop_, std::move(request), *std::move(socket), log_);
+  auto stream = std::make_shared<Stream>(loop_, std::move(request), *std::move(socket), log_);
   Spawn(stream->scope, "stream_work", Work(stream));
   co_await stream->finished.Wait();
-  co_await stream->scope.Join();
   if (!stream->peer_gone) {
     json::object last;
     if (stream->result.ok()) {
@@ -91,6 +93,8 @@ asio::awaitable<absl::Status> StreamServer::Serve(api::OpenStream request) {
     (void)co_await stream->socket->Send(Control(last));
     co_await stream->socket->Close(kWebSocketNormal, "");
   }
+  // Only now: ending a Receive that is under way takes its connection along.
+  co_await stream->scope.Join();
   stream->terminal.reset();
   co_return absl::OkStatus();
 }
@@ -249,8 +253,7 @@ asio::awaitable<absl::StatusOr<int>> StreamServer::RunPush(std::shared_ptr<Strea
   if (wanted.mode != 0) {
     push.mode = static_cast<uint32_t>(wanted.mode);
   }
-  absl::StatusOr<std::unique_ptr<ByteSink>> sink =
-      co_await containers_.PushFile(std::move(push));
+  absl::StatusOr<std::unique_ptr<ByteSink>> sink = co_await containers_.PushFile(std::move(push));
   if (!sink.ok()) {
     co_return sink.status();
   }

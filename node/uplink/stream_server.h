@@ -2,8 +2,8 @@
 #pragma once
 
 // The node's end of streams into containers: exec, console, logs, push and pull.  For each the
-// controller sends an OpenStream; the node dials /v1/streams/<ticket> and serves it there, so that a
-// slow terminal never holds up a heartbeat.
+// controller sends an OpenStream; the node dials /v1/streams/<ticket> and serves it there, so that
+// a slow terminal never holds up a heartbeat.
 //
 // Frames are binary; the first byte is the channel (docs/adr/0002): 0 input, 1 output, 2 errors,
 // 3 control, JSON: {"resize":{"rows","columns"}}, {"eof":true}, {"signal":N}, {"exit":{"code":N}},

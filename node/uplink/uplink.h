@@ -59,13 +59,13 @@ class Uplink {
     Logger log;
   };
   struct Options {
-    PrivateKey key;                         // the node's
+    PrivateKey key;  // the node's
     ReconnectDelay::Options reconnect;
-    std::string hostname;                   // proposes the node's name
-    std::string join_token;                 // "brm1.…"; empty: ask to be approved
-    std::vector<std::string> controllers;   // beyond the token's and the known ones
+    std::string hostname;                  // proposes the node's name
+    std::string join_token;                // "brm1.…"; empty: ask to be approved
+    std::vector<std::string> controllers;  // beyond the token's and the known ones
     api::Labels labels;
-    std::string address;                    // of the node on the cluster network; empty: none
+    std::string address;  // of the node on the cluster network; empty: none
     WallTime time_floor{};
     std::chrono::milliseconds held_retry{300'000};
     std::chrono::milliseconds report_delay{3};  // what changes within it goes in one report

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// bramble-node: the map of the program.  Everything is built here, by hand, in order.
+#include <malloc.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/async_subprocess.h"
+#include "base/file.h"
+#include "base/notify.h"
+#include "base/run_on_loop.h"
+#include "base/signals.h"
+#include "base/status.h"
+#include "node/flags.h"
+#include "node/images/disk_image_cache.h"
+#include "node/runtime/lxc_runtime.h"
+#include "node/service/node_service.h"
+#include "node/service/status_text.h"
+
+namespace bramble::node {
+namespace {
+
+constexpr int kMisuse = 2;
+constexpr size_t kMaxTokenFileBytes = 8192;
+constexpr size_t kMaxStatusBytes = 8 << 20;
+constexpr std::chrono::seconds kTrimAfter{20};
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "bramble-node: %s\n", std::string(MessageOf(status)).c_str());
+  return status.code() == absl::StatusCode::kInvalidArgument ? kMisuse : 1;
+}
+
+// A small machine pays for every page: one arena, and freed memory goes back to the kernel.
+void KeepMemorySmall() {
+  mallopt(M_ARENA_MAX, 1);
+  mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+  mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+}
+
+std::string HostName() {
+  char name[256] = {};
+  gethostname(name, sizeof(name) - 1);
+  const std::string_view text(name);
+  return std::string(text.substr(0, text.find('.')));
+}
+
+// Beside bramble-node (a build tree), else where the package puts helpers.
+std::filesystem::path FindLibexec() {
+  std::error_code ignored;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  const std::filesystem::path beside = self.parent_path();
+  return std::filesystem::exists(beside / "bramble-runtime", ignored)
+             ? beside
+             : beside.parent_path() / "libexec/bramble";
+}
+
+// Beside the helpers (a build tree), else where the package puts it.
+absl::StatusOr<std::filesystem::path> FindSeccompProfile(const std::filesystem::path& libexec) {
+  std::error_code ignored;
+  const std::filesystem::path beside = libexec / "container.seccomp";
+  const std::filesystem::path shared =
+      libexec.parent_path().parent_path() / "share/bramble/container.seccomp";
+  for (const std::filesystem::path& path : {beside, shared}) {
+    if (std::filesystem::exists(path, ignored)) {
+      return path;
+    }
+  }
+  return absl::NotFoundError(StrCat("container.seccomp: neither ", beside.string(), " nor ",
+                                    shared.string(), " exists: no container starts without it"));
+}
+
+absl::StatusOr<NodeConfig> LoadConfig(const NodeFlags& flags) {
+  BRAMBLE_ASSIGN_OR_RETURN(const ConfigFile file, ConfigFile::Load(flags.config));
+  BRAMBLE_ASSIGN_OR_RETURN(NodeConfig config, ParseNodeConfig(file));
+  flags.ApplyTo(config);
+  if (config.name.empty()) {
+    config.name = HostName();
+  }
+  if (config.libexec_dir.empty()) {
+    config.libexec_dir = FindLibexec();
+  }
+  LogLevel ignored = LogLevel::kInfo;
+  BRAMBLE_RETURN_IF_ERROR(ParseLogLevel(config.log_level, ignored));
+  return config;
+}
+
+absl::Status ReadJoinToken(NodeConfig& config) {
+  if (config.join_token_file.empty()) {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::string> token = ReadFile(config.join_token_file, kMaxTokenFileBytes);
+  if (absl::IsNotFound(token.status())) {
+    return absl::OkStatus();  // taken away once the node had joined
+  }
+  BRAMBLE_RETURN_IF_ERROR(token.status());
+  token->erase(token->find_last_not_of(" \r\n\t") + 1);
+  config.join_token = *std::move(token);
+  return absl::OkStatus();
+}
+
+int ShowStatus(const NodeConfig& config, bool as_json) {
+  const NodePaths paths{.state = config.state_dir, .run = config.run_dir};
+  const absl::StatusOr<std::string> text = AskStatus(paths.StatusSocket());
+  if (!text.ok()) {
+    return Fail(text.status());
+  }
+  if (as_json) {
+    std::puts(text->c_str());
+    return 0;
+  }
+  const absl::StatusOr<json::value> value = ParseJson(*text, kMaxStatusBytes);
+  if (!value.ok()) {
+    return Fail(value.status());
+  }
+  std::fputs(FormatStatus(*value).c_str(), stdout);
+  return 0;
+}
+
+asio::awaitable<absl::Status> RunMachine(std::string verb) {
+  Command command{.argv = {"systemctl", verb}};
+  const Command kept = command;
+  absl::StatusOr<CommandResult> result = co_await RunCommandAsync(std::move(command));
+  if (!result.ok()) {
+    co_return result.status();
+  }
+  co_return CheckOk(kept, *result);
+}
+
+asio::awaitable<void> FeedWatchdog(std::chrono::microseconds interval) {
+  while (true) {
+    ServiceNotifier().Watchdog();
+    co_await SleepFor(interval);
+  }
+}
+
+// What starting up needed and nothing needs any more.
+asio::awaitable<void> TrimMemory() {
+  co_await SleepFor(kTrimAfter);
+  malloc_trim(0);
+}
+
+asio::awaitable<absl::Status> Serve(NodeService& service, Scope& scope) {
+  const absl::Status started = co_await service.Start();
+  if (!started.ok()) {
+    co_return started;
+  }
+  ServiceNotifier().Ready();
+  if (const auto interval = ServiceNotifier::WatchdogInterval(); interval.has_value()) {
+    Spawn(scope, "watchdog", FeedWatchdog(*interval));
+  }
+  Spawn(scope, "trim", TrimMemory());
+  co_await WaitForStopSignal();
+  ServiceNotifier().Stopping();
+  co_await service.Stop();
+  co_return absl::OkStatus();
+}
+
+int Run(const NodeConfig& config, NodeFlags::Verb verb) {
+  StderrLogSink sink(StderrLogSink::JournalReadsStderr());
+  LogLevel level = LogLevel::kInfo;
+  (void)ParseLogLevel(config.log_level, level);  // LoadConfig has checked it
+  const Logger log(sink, level);
+  const NodePaths paths{.state = config.state_dir, .run = config.run_dir};
+  if (absl::Status made = MakeDirectories(paths.state, 0711); !made.ok()) {
+    return Fail(made);
+  }
+  if (absl::Status made = MakeDirectories(paths.run, 0711); !made.ok()) {
+    return Fail(made);
+  }
+  absl::StatusOr<PrivateKey> key = PrivateKey::LoadOrCreate(paths.Key());
+  if (!key.ok()) {
+    return Fail(key.status());
+  }
+  SystemClock clock;
+  SystemRandom random;
+  SystemDisk disk;
+  asio::io_context loop(1);
+  DiskImageCache images({.root = paths.Images(),
+                         .unpack_program = config.libexec_dir / "bramble-unpack",
+                         .ids = {.first = static_cast<uint32_t>(config.id_first)}},
+                        log);
+  if (absl::Status opened = images.Open(); !opened.ok()) {
+    return Fail(opened);
+  }
+  const absl::StatusOr<std::filesystem::path> seccomp = FindSeccompProfile(config.libexec_dir);
+  if (!seccomp.ok()) {
+    return Fail(seccomp.status());
+  }
+  LxcRuntime runtime(loop,
+                     {.program = config.libexec_dir / "bramble-runtime",
+                      .state = config.state_dir,
+                      .run = config.run_dir,
+                      .seccomp_profile = *seccomp},
+                     log);
+  IpNetworkSetup network(log);
+  NodeService service({.loop = loop,
+                       .clock = clock,
+                       .random = random,
+                       .disk = disk,
+                       .runtime = runtime,
+                       .access = runtime,
+                       .images = images,
+                       .network = network,
+                       .machine = RunMachine,
+                       .log = log},
+                      config, *std::move(key));
+  absl::Status ended;
+  {
+    Scope scope(loop, log);
+    ended = verb == NodeFlags::Verb::kJoin ? RunOnLoop(loop, service.Join())
+                                           : RunOnLoop(loop, Serve(service, scope));
+  }
+  return ended.ok() ? 0 : Fail(ended);
+}
+
+int Main(int argc, char** argv) {
+  const absl::StatusOr<NodeFlags> flags = ParseNodeFlags(argc, argv);
+  if (!flags.ok()) {
+    return Fail(flags.status());
+  }
+  if (flags->help) {
+    std::fputs(kNodeUsage, stdout);
+    return 0;
+  }
+  if (flags->version) {
+    std::puts("bramble-node " BRAMBLE_VERSION);
+    return 0;
+  }
+  absl::StatusOr<NodeConfig> config = LoadConfig(*flags);
+  if (!config.ok()) {
+    return Fail(config.status());
+  }
+  if (flags->check_config) {
+    std::fputs(FormatNodeConfig(*config).c_str(), stdout);
+    return 0;
+  }
+  if (flags->verb == NodeFlags::Verb::kStatus) {
+    return ShowStatus(*config, flags->json);
+  }
+  if (absl::Status token = ReadJoinToken(*config); !token.ok()) {
+    return Fail(token);
+  }
+  return Run(*config, flags->verb);
+}
+
+}  // namespace
+}  // namespace bramble::node
+
+int main(int argc, char** argv) {
+  bramble::IgnoreSigpipe();
+  bramble::node::KeepMemorySmall();
+  return bramble::node::Main(argc, argv);
+}

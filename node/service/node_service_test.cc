@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole node but its kernel, over real TLS, against a simulated controller on loopback.
+#include "node/service/node_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/run_on_loop.h"
+#include "base/temporary_directory.h"
+#include "node/images/fake_image_cache.h"
+#include "node/service/memory_runtime.h"
+#include "node/service/simulated_controller.h"
+
+namespace bramble::node {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class SilentNetwork : public NetworkSetup {
+ public:
+  asio::awaitable<absl::Status> Apply(BridgeSetting setting) override {
+    applied.push_back(std::move(setting));
+    co_return absl::OkStatus();
+  }
+  std::vector<BridgeSetting> applied;
+};
+
+// What a machine keeps when the agent on it is started anew.
+struct Machine {
+  asio::io_context loop;
+  SystemClock clock;
+  SeededRandom random{1};
+  SystemDisk disk;
+  TemporaryDirectory directory;
+  MemoryRuntime runtime;
+  FakeImageCache images{directory.path() / "images"};
+  SilentNetwork network;
+  MemoryLogSink log;
+  SimulatedController controller{loop};
+  PrivateKey key = PrivateKey::Generate();
+  std::unique_ptr<NodeService> service;
+
+  NodeConfig Config() {
+    NodeConfig config;
+    config.name = "pi-1";
+    config.join_token = controller.Token();
+    config.state_dir = directory.path() / "state";
+    config.run_dir = directory.path() / "run";
+    config.start_jitter = milliseconds(1);
+    config.reconnect_max = milliseconds(20);
+    return config;
+  }
+
+  void Boot() { Boot(Config()); }
+  void Boot(NodeConfig config) {
+    service = std::make_unique<NodeService>(NodeService::Parts{.loop = loop,
+                                                               .clock = clock,
+                                                               .random = random,
+                                                               .disk = disk,
+                                                               .runtime = runtime,
+                                                               .access = runtime,
+                                                               .images = images,
+                                                               .network = network,
+                                                               .machine = nullptr,
+                                                               .log = Logger(log)},
+                                            std::move(config), key);
+    const absl::Status started = RunOnLoop(loop, service->Start());
+    ASSERT_TRUE(started.ok()) << started;
+  }
+  void Halt() {
+    if (service != nullptr) {
+      RunOnLoop(loop, service->Stop());
+      service.reset();
+    }
+  }
+
+  asio::awaitable<absl::Status> UntilTrue(std::function<bool()> condition) {
+    for (int i = 0; i < 2000 && !condition(); ++i) {
+      co_await SleepFor(milliseconds(5));
+    }
+    co_return condition() ? absl::OkStatus() : absl::DeadlineExceededError("never came true");
+  }
+  [[nodiscard]] bool Until(std::function<bool()> condition) {
+    return RunOnLoop(loop, UntilTrue(std::move(condition))).ok();
+  }
+  void Pass(milliseconds time) { RunOnLoop(loop, Sleep(time)); }
+  static asio::awaitable<void> Sleep(milliseconds time) { co_await SleepFor(time); }
+
+  ~Machine() {
+    Halt();
+    controller.EndStream();
+    RunOnLoop(loop, controller.Stop());
+  }
+};
+
+constexpr char kDigest[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+api::NodeContainer Container(std::string name) {
+  api::NodeContainer container;
+  container.id = ContainerId::Trusted("c-" + name);
+  container.name = ContainerName::Trusted(name);
+  container.project = ProjectName::Trusted("default");
+  container.spec.image = "busybox";
+  container.image_digest = kDigest;
+  container.architecture = "amd64";
+  container.address = "172.16.0.64/24";
+  return container;
+}
+
+api::Desired Desired(uint64_t generation, std::vector<api::NodeContainer> containers,
+                     std::vector<ContainerId> tombstones = {}) {
+  return {.version = {1, generation},
+          .full = true,
+          .containers = std::move(containers),
+          .tombstones = std::move(tombstones)};
+}
+
+TEST(NodeServiceTest, JoinsByItsTokenRunsAContainerAndReports) {
+  Machine m;
+  m.controller.blobs[kDigest] = "an archive";
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return m.controller.connected() && !m.controller.reports.empty(); }));
+  EXPECT_THAT(m.controller.proofs, SizeIs(1));
+  EXPECT_EQ(m.controller.hellos[0].hostname, "pi-1");
+  EXPECT_EQ(m.service->uplink_state().phase, UplinkState::Phase::kConnected);
+
+  m.controller.Send(Desired(1, {Container("web")}));
+  const ContainerId id = Container("web").id;
+  ASSERT_TRUE(m.Until([&] {
+    return m.controller.containers.contains(id) &&
+           m.controller.containers[id].state == api::ContainerState::kRunning;
+  })) << testing::PrintToString(m.log.lines());
+  EXPECT_THAT(m.runtime.calls, ElementsAre("start web"));
+  EXPECT_EQ(m.runtime.containers[id].spec.nic->address.str(), "172.16.0.64/24");
+  EXPECT_THAT(m.service->StatusText(), HasSubstr("\"web\""));
+  ASSERT_TRUE(m.Until([&] { return m.controller.reports.back().version.generation == 1; }));
+
+  m.controller.Send(Desired(2, {}, {id}));
+  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.empty(); }));
+  ASSERT_TRUE(m.Until([&] { return !m.controller.containers.contains(id); }));
+}
+
+TEST(NodeServiceTest, RestartedItReconcilesFromItsJournalWithNoController) {
+  Machine m;
+  m.controller.blobs[kDigest] = "an archive";
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return m.controller.connected(); }));
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.controller.Send(Desired(1, {Container("web"), Container("db")}));
+  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.size() == 2; }));
+  ASSERT_TRUE(m.Until([&] { return m.controller.reports.back().version.generation == 1; }));
+  m.Halt();
+  m.runtime.calls.clear();
+
+  NodeConfig alone = m.Config();
+  alone.controllers = {"127.0.0.1:1"};
+  RunOnLoop(m.loop, m.controller.Stop());
+  m.Boot(alone);
+  m.Pass(milliseconds(50));
+  EXPECT_THAT(m.runtime.calls, IsEmpty()) << "an agent's restart touches nothing";
+
+  m.Halt();
+  for (auto& [id, container] : m.runtime.containers) {
+    container.state = RuntimeState::kStopped;
+    container.init_pid = 0;
+  }
+  std::filesystem::remove_all(m.directory.path() / "run");  // a boot
+  m.Boot(alone);
+  ASSERT_TRUE(m.Until([&] { return m.runtime.calls.size() == 2; }));
+  EXPECT_EQ(m.service->agent().version(), (api::Version{1, 1}));
+}
+
+TEST(NodeServiceTest, ComesBackAfterTheControllerDropsItAndShowsTheRollingValue) {
+  Machine m;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  EXPECT_EQ(m.controller.hellos[0].session_value, "");
+  m.controller.session_value = "s2";
+  m.controller.Disconnect();
+  ASSERT_TRUE(m.Until([&] { return m.controller.hellos.size() == 2; }));
+  EXPECT_EQ(m.controller.hellos[1].session_value, "s1");
+  ASSERT_TRUE(m.Until([&] { return m.controller.heartbeats.size() >= 2; }));
+  m.Halt();
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return m.controller.hellos.size() == 3; }));
+  EXPECT_EQ(m.controller.hellos[2].session_value, "s2");
+  EXPECT_EQ(m.controller.hellos[2].previous_session_value, "s1");
+  EXPECT_THAT(m.controller.joins, SizeIs(1)) << "it joined once";
+}
+
+TEST(NodeServiceTest, SendsNothingSecretToAControllerWithAnotherKey) {
+  Machine m;
+  NodeConfig config = m.Config();
+  m.controller.BecomeAnother();
+  m.Boot(config);
+  ASSERT_TRUE(
+      m.Until([&] { return m.service->uplink_state().phase == UplinkState::Phase::kRefused; }));
+  EXPECT_THAT(m.controller.joins, IsEmpty());
+  EXPECT_THAT(m.service->uplink_state().reason, HasSubstr("its key is another one than expected"));
+}
+
+TEST(NodeServiceTest, OnceJoinedItRefusesAnotherKeyAtTheSameAddress) {
+  Machine m;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.controller.Disconnect();
+  m.controller.BecomeAnother();
+  ASSERT_TRUE(
+      m.Until([&] { return m.service->uplink_state().phase == UplinkState::Phase::kRefused; }));
+  EXPECT_TRUE(m.log.Contains("controller_refused"));
+  EXPECT_THAT(m.controller.hellos, SizeIs(1));
+}
+
+TEST(NodeServiceTest, WithoutATokenItWaitsForAPersonAndThenPinsTheKey) {
+  Machine m;
+  m.controller.approve = false;
+  NodeConfig config = m.Config();
+  config.join_token.clear();
+  config.controllers = {m.controller.address()};
+  m.Boot(config);
+  ASSERT_TRUE(
+      m.Until([&] { return m.service->uplink_state().phase == UplinkState::Phase::kPending; }));
+  EXPECT_EQ(m.service->uplink_state().code, "123456");
+  EXPECT_EQ(m.controller.joins[0].proof, "");
+  m.controller.approve = true;
+  ASSERT_TRUE(m.Until([&] { return m.controller.connected(); }));
+}
+
+TEST(NodeServiceTest, RenewsACertificateBeyondTwoThirdsOfItsLifeAndNotBefore) {
+  Machine m;
+  m.controller.certificate_age = std::chrono::hours(1);
+  m.controller.certificate_rest = std::chrono::hours(1);
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.Pass(milliseconds(50));
+  EXPECT_EQ(m.controller.renewals, 0);
+
+  Machine late;
+  late.controller.certificate_age = std::chrono::hours(5);
+  late.controller.certificate_rest = std::chrono::hours(1);
+  late.Boot();
+  ASSERT_TRUE(late.Until([&] { return late.controller.renewals == 1; }));
+  EXPECT_TRUE(late.controller.connected());
+}
+
+TEST(NodeServiceTest, RenewsACertificateThatRanOutWhileItWasAway) {
+  Machine m;
+  m.controller.certificate_age = std::chrono::hours(5);
+  m.controller.certificate_rest = std::chrono::hours(-1);
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return m.controller.connected(); }));
+  EXPECT_EQ(m.controller.renewals, 1);
+}
+
+TEST(NodeServiceTest, AHeldNodeWaitsLong) {
+  Machine m;
+  m.controller.held = "another card shows this key";
+  m.Boot();
+  ASSERT_TRUE(
+      m.Until([&] { return m.service->uplink_state().phase == UplinkState::Phase::kHeld; }));
+  m.Pass(milliseconds(100));
+  EXPECT_THAT(m.controller.hellos, SizeIs(1));
+  EXPECT_THAT(m.service->uplink_state().reason, HasSubstr("another card"));
+}
+
+TEST(NodeServiceTest, AsksForAllWhenADeltaDoesNotFitAndRefusesWhatIsOlder) {
+  Machine m;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.controller.Send(api::Desired{.version = {1, 9}, .base = {1, 8}});
+  ASSERT_TRUE(m.Until([&] { return m.controller.resyncs == 1; }));
+  m.controller.Send(Desired(9, {}));
+  m.controller.Send(Desired(8, {Container("old")}));
+  ASSERT_TRUE(m.Until([&] { return m.log.Contains("desired_refused"); }));
+  EXPECT_EQ(m.service->agent().version(), (api::Version{1, 9}));
+}
+
+TEST(NodeServiceTest, GoesOnWithAnArchiveWhereItWasCutOff) {
+  Machine m;
+  m.controller.blobs[kDigest] = std::string(300'000, 'x');
+  const std::filesystem::path archive = m.images.ArchivePath(kDigest);
+  ASSERT_TRUE(m.disk.Write(archive, std::string(100'000, 'x')).ok());
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  api::NodeContainer web = Container("web");
+  web.image_size = {300'000};
+  m.controller.Send(Desired(1, {web}));
+  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.size() == 1; }))
+      << testing::PrintToString(m.log.lines());
+  EXPECT_THAT(m.controller.ranges, ElementsAre(100'000));
+  EXPECT_EQ(std::filesystem::file_size(archive), 300'000u);
+}
+
+TEST(NodeServiceTest, AMissingArchiveIsAReasonThatThePersonSees) {
+  Machine m;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.controller.Send(Desired(1, {Container("web")}));
+  const ContainerId id = Container("web").id;
+  ASSERT_TRUE(
+      m.Until([&] { return m.controller.containers[id].state == api::ContainerState::kFailed; }));
+  EXPECT_THAT(m.controller.containers[id].reason, HasSubstr("image \"busybox\""));
+}
+
+// ---- streams
+
+asio::awaitable<absl::StatusOr<std::string>> NextFrame(WebSocket& socket) {
+  auto message = co_await socket.Receive();
+  if (!message.ok()) {
+    co_return message.status();
+  }
+  co_return message->has_value() ? (*message)->bytes : std::string("closed");
+}
+
+class NodeStreamTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    m_.controller.blobs[kDigest] = "an archive";
+    m_.Boot();
+    ASSERT_TRUE(m_.Until([&] { return !m_.controller.heartbeats.empty(); }));
+    m_.controller.Send(Desired(1, {Container("web")}));
+    ASSERT_TRUE(m_.Until([&] { return m_.runtime.containers.size() == 1; }));
+  }
+  void Open(api::OpenStream request) {
+    request.ticket = "ticket";
+    m_.controller.Send(request);
+    ASSERT_TRUE(m_.Until([&] { return m_.controller.stream != nullptr; }));
+  }
+  void Send(char channel, std::string_view bytes) {
+    ASSERT_TRUE(m_.controller.stream
+                    ->TrySend({.binary = true, .bytes = StrCat(std::string(1, channel), bytes)})
+                    .ok());
+  }
+  std::string Next() { return RunOnLoop(m_.loop, NextFrame(*m_.controller.stream)).value(); }
+
+  Machine m_;
+};
+
+TEST_F(NodeStreamTest, ExecCarriesInputOutputSizeAndExitCode) {
+  Open({.kind = api::StreamKind::kExec, .container = Container("web").id, .interactive = true});
+  Send(0, "ab");
+  EXPECT_EQ(Next(), "\1abab");
+  Send(3, R"({"resize":{"rows":40,"columns":120}})");
+  EXPECT_EQ(Next(),
+            "\1"
+            "40x120");
+  Send(3, R"({"eof":true})");
+  EXPECT_EQ(Next(), "\3{\"exit\":{\"code\":7}}");
+  EXPECT_EQ(Next(), "closed");
+}
+
+TEST_F(NodeStreamTest, AFailureIsToldOnTheStream) {
+  Open({.kind = api::StreamKind::kExec, .container = ContainerId::Trusted("nobody")});
+  EXPECT_THAT(Next(), HasSubstr("\"code\":\"not_found\""));
+}
+
+TEST_F(NodeStreamTest, FilesGoInAndOutAndTheLogComes) {
+  Open({.kind = api::StreamKind::kPush, .container = Container("web").id, .path = "/etc/x"});
+  Send(0, "hel");
+  Send(0, "lo");
+  Send(3, R"({"eof":true})");
+  EXPECT_EQ(Next(), "\3{\"exit\":{\"code\":0}}");
+  EXPECT_EQ(m_.runtime.file, "hello");
+  m_.controller.EndStream();
+  m_.controller.stream.reset();
+
+  Open({.kind = api::StreamKind::kPull, .container = Container("web").id, .path = "/etc/x"});
+  EXPECT_EQ(Next(), "\1hello");
+  EXPECT_EQ(Next(), "\3{\"exit\":{\"code\":0}}");
+  m_.controller.EndStream();
+  m_.controller.stream.reset();
+
+  Open({.kind = api::StreamKind::kLogs, .container = Container("web").id});
+  EXPECT_EQ(Next(),
+            "\1"
+            "booted\n");
+}
+
+TEST_F(NodeStreamTest, APersonWhoGoesAwayEndsTheCommandAndNothingElse) {
+  Open({.kind = api::StreamKind::kExec, .container = Container("web").id, .interactive = true});
+  m_.controller.stream->Abort();
+  m_.Pass(milliseconds(50));
+  EXPECT_TRUE(m_.controller.connected());
+}
+
+}  // namespace
+}  // namespace bramble::node
