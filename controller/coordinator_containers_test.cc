@@ -26,7 +26,7 @@ TEST_F(ContainersTest, AContainerGoesFromCreatedToPlacedToRunningToGone) {
   const api::NodeContainer told = nodes_["pi-1"].containers.begin()->second;
   EXPECT_EQ(told.address, "172.16.0.64/24");
   EXPECT_EQ(told.gateway, "172.16.0.1");
-  EXPECT_EQ(told.spec.limits.memory.count, 256 * kMiB) << "of the flavor small";
+  EXPECT_EQ(told.spec.limits.memory.count, 64 * kMiB) << "of the flavor nano";
   EXPECT_EQ(told.image_digest, Sha256("busyboxamd64").Hex());
 
   ReportAll("pi-1", /*full=*/false);
@@ -182,10 +182,10 @@ TEST_F(ContainersTest, AnUpdateMergesAndRefusesWhatCannotBe) {
     });
   };
 
-  ASSERT_TRUE(update(R"({"labels":{"app":"shop"},"limits":{"memory_bytes":67108864}})").ok());
+  ASSERT_TRUE(update(R"({"labels":{"app":"shop"},"limits":{"memory_bytes":33554432}})").ok());
   EXPECT_EQ(Container("web").spec.labels.at("app"), "shop");
-  EXPECT_EQ(Container("web").spec.limits.memory.count, 64 * kMiB);
-  EXPECT_EQ(Container("web").spec.limits.cpu.count, 1000) << "stays";
+  EXPECT_EQ(Container("web").spec.limits.memory.count, 32 * kMiB);
+  EXPECT_EQ(Container("web").spec.limits.cpu.count, 250) << "stays";
   ASSERT_TRUE(update(R"({"labels":{"app":null}})").ok());
   EXPECT_TRUE(Container("web").spec.labels.empty());
   EXPECT_EQ(Container("web").generation, 3u);

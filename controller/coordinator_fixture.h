@@ -343,6 +343,7 @@ class CoordinatorTest : public testing::Test {
   static CreateContainer Request(const std::string& name, bool movable = false) {
     CreateContainer request{.name = ContainerName::Trusted(name)};
     request.spec.image = "busybox";
+    request.spec.flavor = "nano";
     request.spec.placement.placement_class =
         movable ? api::PlacementClass::kMovable : api::PlacementClass::kPinned;
     return request;

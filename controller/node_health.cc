@@ -126,9 +126,9 @@ void NodeHealth::SetUnknown(Change& change, const NodeId& node) {
       continue;
     }
     record.api.status.state = api::ContainerState::kUnknown;
-    record.api.status.reason = IsMovable(record)
-                                   ? "its node is unreachable; it moves when its lease ran out"
-                                   : "its node is unreachable; it is pinned there";
+    const NodeRecord& on = *ledger_.state().nodes().Find(node.str());
+    record.api.status.reason =
+        DecideFailover(QueryFor(record, on), settings_.timing, ledger_.clock().Boot()).reason;
     fleet_.Put(change, std::move(record));
   }
 }
@@ -198,6 +198,7 @@ FailoverQuery NodeHealth::QueryFor(const ContainerRecord& record, const NodeReco
 void NodeHealth::FailOver() {
   const BootTime now = ledger_.clock().Boot();
   std::vector<std::string> moving;
+  std::vector<std::pair<std::string, std::string>> waiting;  // and why
   for (const auto& [id, entry] : ledger_.state().nodes().entries()) {
     const NodeRecord& node = entry.record;
     if (node.api.state != api::NodeState::kUnreachable && node.api.state != api::NodeState::kOff) {
@@ -208,7 +209,14 @@ void NodeHealth::FailOver() {
       const ContainerRecord& record = *ledger_.state().containers().Find(container);
       const FailoverDecision decision =
           DecideFailover(QueryFor(record, node), settings_.timing, now);
-      if (decision.verdict != Failover::kMove || record.api.deleting || record.orphaned) {
+      if (record.api.deleting || record.orphaned) {
+        continue;
+      }
+      if (decision.verdict != Failover::kMove) {
+        if (record.api.status.state == api::ContainerState::kUnknown &&
+            record.api.status.reason != decision.reason) {
+          waiting.emplace_back(container, decision.reason);
+        }
         continue;
       }
       released = released || pace_.Take(node.api.id, now);
@@ -217,11 +225,16 @@ void NodeHealth::FailOver() {
       }
     }
   }
-  if (moving.empty() || !ledger_.Writable().ok()) {
+  if ((moving.empty() && waiting.empty()) || !ledger_.Writable().ok()) {
     return;
   }
   const Principal system = Principal::System();
   Change change(ledger_, system, "container.failover");
+  for (const auto& [id, reason] : waiting) {
+    ContainerRecord record = *ledger_.state().containers().Find(id);
+    record.api.status.reason = reason;
+    fleet_.Put(change, std::move(record));
+  }
   for (const std::string& id : moving) {
     FailOverOne(change, *ledger_.state().containers().Find(id));
   }
