@@ -69,8 +69,8 @@ asio::awaitable<void> ReceivePushResult(std::shared_ptr<NodeEnd> node,
 }
 
 asio::awaitable<absl::Status> SendPieces(WebSocket& node, StreamBroker::NextPiece next,
-                                         const Event& stop) {
-  while (!stop.is_set()) {
+                                         std::shared_ptr<PushResult> result) {
+  while (!result->known.is_set()) {
     BRAMBLE_CO_ASSIGN_OR_RETURN(const std::string piece, co_await next());
     if (piece.empty()) {
       WebSocketMessage end = MakeFrame(StreamChannel::kControl, R"({"eof":true})");
@@ -162,7 +162,7 @@ asio::awaitable<void> StreamBroker::Bridge(std::unique_ptr<WebSocket> person,
 asio::awaitable<absl::Status> StreamBroker::Push(std::shared_ptr<NodeEnd> node, NextPiece next) {
   const auto result = std::make_shared<PushResult>(parts_.loop);
   Spawn(scope_, "push_result", ReceivePushResult(node, result));
-  const absl::Status sent = co_await SendPieces(node->socket(), std::move(next), result->known);
+  const absl::Status sent = co_await SendPieces(node->socket(), std::move(next), result);
   if (!sent.ok()) {
     node->socket().Abort();  // without an end: the node drops what it has
     co_return sent;

@@ -114,7 +114,7 @@ TEST_F(StreamsTest, APushedFileArrivesAndARefusalIsHandedOn) {
 }
 
 TEST_F(StreamsTest, ARefusalBeforeTheFileHasArrivedIsHandedOn) {
-  const std::string bytes(20'000'000, 'b');
+  const std::string bytes(3'000'000, 'b');
   const Answer refused = admin_->Send("PUT", "/v1/containers/web/files?path=/refused", bytes);
   EXPECT_EQ(refused.status, 409) << refused.text;
   EXPECT_THAT(refused.Text("detail"), HasSubstr("is a directory"));
