@@ -109,6 +109,7 @@ test_co_await_arm() {
 test_coroutines() {
   refused detached node/a.cc 'void F() { asio::co_spawn(loop, Task(), asio::detached); }'
   refused lambda-coroutine node/a.cc 'auto f = [this]() -> asio::awaitable<void> { co_return; };'
+  taken lambda-coroutine node/a.cc 'auto f = [this]() -> asio::awaitable<void> { return Run(); };'
   taken lambda-coroutine node/a.cc 'auto f = []() -> asio::awaitable<void> { co_return; };'
   refused coroutine-parameters node/a.cc 'asio::awaitable<absl::Status> Stop(const std::string& name);'
   refused coroutine-parameters node/a.cc 'asio::awaitable<absl::Status> Stop(int a, std::string_view name) { co_return; }'
