@@ -92,7 +92,10 @@ asio::awaitable<absl::StatusOr<std::shared_ptr<RuntimeProcess>>> RuntimeProcess:
     co_return absl::UnavailableError("bramble-runtime ended without an answer");
   }
   const auto answer = ParseRuntimeAnswer(*first);
-  co_return answer.ok() ? absl::InternalError("bramble-runtime did not begin") : answer.status();
+  if (answer.ok()) {
+    co_return absl::InternalError("bramble-runtime did not begin");
+  }
+  co_return answer.status();
 }
 
 asio::awaitable<absl::StatusOr<std::string>> RuntimeProcess::ReadLine() {

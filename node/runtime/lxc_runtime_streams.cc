@@ -23,17 +23,19 @@ struct StreamState {
   bool input_open = false;
 };
 
+absl::StatusOr<StreamPiece> EndOf(const absl::StatusOr<json::value>& result) {
+  BRAMBLE_RETURN_IF_ERROR(result.status());
+  JsonObjectReader reader(*result, "result");
+  StreamPiece exit;
+  exit.kind = StreamPiece::Kind::kExit;
+  exit.exit_code = static_cast<int>(reader.Int("exit_code", {.min = 0, .max = 255}));
+  BRAMBLE_RETURN_IF_ERROR(reader.Finish());
+  return exit;
+}
+
 asio::awaitable<void> PushEnd(std::shared_ptr<StreamState> state) {
   const auto result = co_await state->process->Result();
-  absl::StatusOr<StreamPiece> end = result.status();
-  if (result.ok()) {
-    JsonObjectReader reader(*result, "result");
-    StreamPiece exit;
-    exit.kind = StreamPiece::Kind::kExit;
-    exit.exit_code = static_cast<int>(reader.Int("exit_code", {.min = 0, .max = 255}));
-    const absl::Status read = reader.Finish();
-    end = read.ok() ? absl::StatusOr<StreamPiece>(exit) : read;
-  }
+  absl::StatusOr<StreamPiece> end = EndOf(result);
   co_await state->pieces.Push(std::move(end));
   state->pieces.Close();
 }
@@ -161,7 +163,10 @@ class LxcSink : public ByteSink {
       co_return written;
     }
     const auto result = co_await process->Result();  // why it takes no more
-    co_return result.ok() ? written : result.status();
+    if (result.ok()) {
+      co_return written;
+    }
+    co_return result.status();
   }
 
   asio::awaitable<absl::Status> Finish() override {
@@ -211,7 +216,9 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ContainerStream>>> LxcRuntime::Ex
   auto state = std::make_shared<StreamState>(loop_, *std::move(begun));
   state->has_terminal = has_terminal;
   state->input_open = request.interactive || has_terminal;
-  co_return std::make_unique<LxcStream>(std::move(state), scope_, !has_terminal);
+  std::unique_ptr<ContainerStream> made =
+      std::make_unique<LxcStream>(std::move(state), scope_, !has_terminal);
+  co_return std::move(made);
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ContainerStream>>> LxcRuntime::Console(
@@ -227,7 +234,9 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ContainerStream>>> LxcRuntime::Co
   auto state = std::make_shared<StreamState>(loop_, *std::move(begun));
   state->has_terminal = true;
   state->input_open = true;
-  co_return std::make_unique<LxcStream>(std::move(state), scope_, false);
+  std::unique_ptr<ContainerStream> made =
+      std::make_unique<LxcStream>(std::move(state), scope_, false);
+  co_return std::move(made);
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::Log(
@@ -240,7 +249,8 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::Log(
   if (!begun.ok()) {
     co_return begun.status();
   }
-  co_return std::make_unique<LxcSource>(*std::move(begun));
+  std::unique_ptr<ByteSource> made = std::make_unique<LxcSource>(*std::move(begun));
+  co_return std::move(made);
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> LxcRuntime::PushFile(
@@ -255,7 +265,8 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> LxcRuntime::PushFile(
   if (!begun.ok()) {
     co_return begun.status();
   }
-  co_return std::make_unique<LxcSink>(*std::move(begun), request.size);
+  std::unique_ptr<ByteSink> made = std::make_unique<LxcSink>(*std::move(begun), request.size);
+  co_return std::move(made);
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::PullFile(
@@ -267,7 +278,8 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::PullFil
   if (!begun.ok()) {
     co_return begun.status();
   }
-  co_return std::make_unique<LxcSource>(*std::move(begun));
+  std::unique_ptr<ByteSource> made = std::make_unique<LxcSource>(*std::move(begun));
+  co_return std::move(made);
 }
 
 }  // namespace bramble::node
