@@ -16,12 +16,10 @@ std::vector<Flavor> BuiltinFlavors() {
 }
 
 json::object ToJson(const Flavor& flavor) {
-  json::object object = {{"name", flavor.name.str()}, {"generation", flavor.generation}};
-  for (const auto& member : ToJson(flavor.resources)) {
-    object[member.key()] = member.value();
-  }
-  object["builtin"] = flavor.builtin;
-  return object;
+  return {{"name", flavor.name.str()},
+          {"generation", flavor.generation},
+          {"resources", ToJson(flavor.resources)},
+          {"builtin", flavor.builtin}};
 }
 
 absl::StatusOr<Flavor> FlavorFromJson(const json::value& value, std::string path,
@@ -30,10 +28,16 @@ absl::StatusOr<Flavor> FlavorFromJson(const json::value& value, std::string path
   Flavor flavor;
   flavor.name = reader.Parsed<FlavorName>("name");
   flavor.generation = reader.OptionalInt("generation", {.min = 0}).value_or(1);
-  flavor.resources.cpu.count = reader.Int("cpu_milli", {.min = 10, .max = 1'000'000});
-  flavor.resources.memory.count = reader.Int("memory_bytes", {.min = 4 * kMiB});
-  flavor.resources.disk.count = reader.OptionalInt("disk_bytes", {.min = 0}).value_or(0);
-  flavor.resources.pids = reader.OptionalInt("pids", {.min = 0}).value_or(0);
+  if (const json::value* resources = reader.Find("resources")) {
+    JsonObjectReader sizes(*resources, reader.PathOf("resources"), unknown);
+    flavor.resources.cpu.count = sizes.Int("cpu_milli", {.min = 10, .max = 1'000'000});
+    flavor.resources.memory.count = sizes.Int("memory_bytes", {.min = 4 * kMiB});
+    flavor.resources.disk.count = sizes.OptionalInt("disk_bytes", {.min = 0}).value_or(0);
+    flavor.resources.pids = sizes.OptionalInt("pids", {.min = 0}).value_or(0);
+    reader.Merge(sizes.Finish());
+  } else {
+    reader.Fail("resources", "missing");
+  }
   flavor.builtin = reader.OptionalBool("builtin").value_or(false);
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
   return flavor;

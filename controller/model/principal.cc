@@ -35,7 +35,10 @@ bool May(const Principal& who, Access access, std::string_view project) {
 }
 
 absl::Status NotFound(std::string_view kind, std::string_view name) {
-  return absl::NotFoundError(StrCat(kind, " \"", name, "\": not found"));
+  const bool listed = kind != "cluster" && kind != "project";
+  return absl::NotFoundError(
+      StrCat(kind, " \"", name, "\": not found",
+             listed ? StrCat("; `bramble ", kind, " list` shows what there is") : std::string()));
 }
 
 }  // namespace bramble::controller
