@@ -70,6 +70,7 @@ struct Program {
   std::shared_ptr<TlsServerContext> people_tls;
   std::shared_ptr<TlsServerContext> nodes_tls;
   std::string certificate_sha256;
+  std::string key_sha256;  // of the server's public key: what people compare and pin
   Lane store_lane{"store", /*max_waiting=*/100'000};
   std::unique_ptr<SqliteStore> store;
   std::unique_ptr<BlobStore> blobs;
@@ -128,6 +129,7 @@ absl::Status MakeTls(Program& program) {
       EnsureServerCertificate(program.paths, program.authority->ca(),
                               LocalServerNames(program.config.names), program.clock.Wall()));
   program.certificate_sha256 = server.chain[0].Fingerprint().Hex();
+  program.key_sha256 = server.chain[0].Spki().Hex();
   BRAMBLE_ASSIGN_OR_RETURN(
       program.people_tls,
       TlsServerContext::Make(
@@ -292,8 +294,10 @@ absl::Status UpdateSetupCode(Program& program, std::string& shown) {
     ::unlink(file.c_str());
     return absl::OkStatus();
   }
-  program.log.Info("setup_code",
-                   {{"code", code}, {"file", file.string()}, {"next", "bramble cluster init"}});
+  program.log.Info("setup_code", {{"code", code},
+                                  {"fingerprint", StrCat("sha256:", program.key_sha256)},
+                                  {"file", file.string()},
+                                  {"next", "bramble cluster init"}});
   return WriteFileAtomically(file, code + "\n", 0600);
 }
 

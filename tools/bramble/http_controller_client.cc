@@ -180,15 +180,20 @@ class HttpControllerClient : public ControllerClient {
 
   // Adds the next step to what the network says.
   absl::Status Explained(const absl::Status& status) const {
+    std::string_view message = MessageOf(status);
+    const std::string address = StrCat(target_.str(), ": ");
+    if (message.substr(0, address.size()) == address) {
+      message.remove_prefix(address.size());  // the URL says it
+    }
     if (absl::IsPermissionDenied(status)) {
       return absl::PermissionDeniedError(
-          StrCat("controller ", endpoint_.url, ": ", status.message(),
+          StrCat("controller ", endpoint_.url, ": ", message,
                  "; if the controller was set up anew, run `bramble cluster init` again, else "
                  "somebody may be in between"));
     }
     if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
       return absl::Status(status.code(),
-                          StrCat("controller ", endpoint_.url, ": ", status.message(),
+                          StrCat("controller ", endpoint_.url, ": ", message,
                                  "; check that it runs and that this address is still its own "
                                  "(`bramble cluster doctor`)"));
     }
