@@ -132,7 +132,7 @@ class SimulatedController {
           request.connection->ExportKeyingMaterial(api::kJoinExporterLabel).value();
       const Sha256Digest key = ParseCertificateRequest(wanted.csr_pem)->key.Spki();
       const std::string proof =
-          Base64UrlEncode(HmacSha256(kSecret, StrCat(exporter, key.view())).view());
+          Base64UrlEncode(HmacSha256(Sha256(kSecret).view(), StrCat(exporter, key.view())).view());
       if (proof != wanted.proof) {
         return Problem(403, "the proof is wrong");
       }

@@ -45,6 +45,18 @@ asio::awaitable<absl::StatusOr<api::JoinReply>> Post(HttpClient& client, std::st
   co_return api::JoinReplyFromJson(*value);
 }
 
+// The code that a person compares with the controller's: made here, of the key that was seen, so
+// that someone in the middle shows another one (api/node_protocol.h, JoinReply::code).
+std::string PendingCode(const Sha256Digest& controller, const Sha256Digest& node) {
+  const Sha256Digest digest = Sha256(StrCat(controller.view(), node.view()));
+  uint64_t number = 0;
+  for (int i = 0; i < 8; ++i) {
+    number = number << 8 | digest.bytes[static_cast<size_t>(i)];
+  }
+  const std::string digits = StrCat(number % 1'000'000);
+  return std::string(6 - digits.size(), '0') + digits;
+}
+
 }  // namespace
 
 void Uplink::LoadIdentity() {
@@ -199,8 +211,9 @@ asio::awaitable<absl::Status> Uplink::JoinAt(std::string target) {
     }
     const Sha256Digest own = options_.key.Spki();
     request->token_id = token_->id;
+    const Sha256Digest hidden = Sha256(token_->secret);
     request->proof =
-        Base64UrlEncode(HmacSha256(token_->secret, StrCat(*exporter, own.view())).view());
+        Base64UrlEncode(HmacSha256(hidden.view(), StrCat(*exporter, own.view())).view());
   }
   absl::StatusOr<api::JoinReply> reply = co_await Post(client, "/v1/join", *std::move(request));
   if (!reply.ok()) {
@@ -208,12 +221,14 @@ asio::awaitable<absl::Status> Uplink::JoinAt(std::string target) {
   }
   if (reply->pending) {
     first_key_ = controller_key;
-    if (state_.code != reply->code) {
-      log_.Info("join_pending", {{"code", reply->code}, {"controller", target}});
+    const std::string code = PendingCode(controller_key, options_.key.Spki());
+    if (state_.code != code) {
+      log_.Info("join_pending", {{"code", code}, {"controller", target}});
     }
     state_.phase = UplinkState::Phase::kPending;
-    state_.code = reply->code;
-    state_.reason = StrCat("a person approves this node: bramble node approve, code ", reply->code);
+    state_.code = code;
+    state_.reason = StrCat("a person approves this node where its code, ", code,
+                           ", is shown: `bramble node list`, then `bramble node approve`");
     const std::chrono::milliseconds retry(reply->retry_ms);
     client.Close();
     co_await Pause(std::clamp(retry, kMinPendingRetry, kMaxPendingRetry));
