@@ -49,10 +49,11 @@ endfunction()
 
 # bramble_package(COMPONENT node PACKAGE bramble-node SUMMARY … DESCRIPTION … [PROGRAMS to /usr/bin]
 #   [SERVICES to /usr/sbin] [LIBEXEC to /usr/libexec/bramble] [UNITS …] [CONFIG …] [SYSUSERS …] [TMPFILES …]
-#   [STATE directory] [MAN …] [DEPENDS packages beside those of the libraries] SECTION admin)
+#   [STATE directory] [MAN …] [COMPLETION file=directory below share…]
+#   [DEPENDS packages beside those of the libraries] SECTION admin)
 function(bramble_package)
   cmake_parse_arguments(ARG "" "COMPONENT;PACKAGE;SUMMARY;DESCRIPTION;STATE;SECTION"
-    "PROGRAMS;SERVICES;LIBEXEC;UNITS;CONFIG;SYSUSERS;TMPFILES;MAN;DEPENDS" ${ARGN})
+    "PROGRAMS;SERVICES;LIBEXEC;UNITS;CONFIG;COMPLETION;SYSUSERS;TMPFILES;MAN;DEPENDS" ${ARGN})
   set(component ${ARG_COMPONENT})
   set(doc "share/doc/${ARG_PACKAGE}")
   bramble_install_programs(${component} bin ${ARG_PROGRAMS})
@@ -65,6 +66,12 @@ function(bramble_package)
   install(FILES ${sysusers} DESTINATION lib/sysusers.d COMPONENT ${component})
   list(TRANSFORM ARG_TMPFILES PREPEND tmpfiles/ OUTPUT_VARIABLE tmpfiles)
   install(FILES ${tmpfiles} DESTINATION lib/tmpfiles.d COMPONENT ${component})
+  foreach(pair IN LISTS ARG_COMPLETION)
+    string(REPLACE "=" ";" pair "${pair}")
+    list(GET pair 0 file)
+    list(GET pair 1 directory)
+    install(FILES "completion/${file}" DESTINATION "share/${directory}" COMPONENT ${component})
+  endforeach()
   if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/lintian/${ARG_PACKAGE}")
     install(FILES "lintian/${ARG_PACKAGE}" DESTINATION share/lintian/overrides COMPONENT ${component})
   endif()
