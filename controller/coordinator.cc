@@ -142,7 +142,12 @@ absl::Status Coordinator::Start() {
       all.fleet.FillAddresses();
     }
   });
-  all.fleet.OnAddress([&all] { all.drainer.Wake(); });
+  all.fleet.OnAddress([&all] {
+    all.drainer.Wake();
+    if (!all.ledger.state().ContainersOn(NodeId()).empty()) {
+      all.drainer.Tick();
+    }
+  });
   all.health.OnBack([&all](const NodeId& node) { all.sessions.Reapply(node); });
   all.cluster.Start();
   all.fleet.FillAddresses();

@@ -20,7 +20,7 @@ namespace bramble::controller {
 // so that one just given back is the last to be used again.
 class AddressPool {
  public:
-  static constexpr size_t kReady = 32;
+  static constexpr size_t kReady = 128;
   static constexpr std::chrono::minutes kTakenFor{10};  // a foreign address is asked about again
   // Whether an address belongs to one of our own objects.
   using Owned = std::function<bool(uint32_t)>;
