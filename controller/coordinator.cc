@@ -16,6 +16,7 @@ namespace {
 // that is restored twice opens two different ones).
 constexpr uint64_t kEpochSpread = 1000;
 constexpr std::chrono::minutes kTidyEvery{5};
+constexpr std::chrono::hours kPendingKept{24};
 constexpr size_t kErasedAtOnce = 1000;
 
 }  // namespace
@@ -46,6 +47,7 @@ struct Coordinator::Subjects {
   absl::Status OpenEpochAfterRestore();
   absl::Status RebuildAll();
   void Tidy();
+  void ForgetPendingNodes(Change& change, WallTime now);
 
   const CoordinatorSettings settings;
   Ledger ledger;
@@ -154,6 +156,21 @@ absl::Status Coordinator::Start() {
   return absl::OkStatus();
 }
 
+// Machines that asked to join, were never approved, and no longer ask.
+void Coordinator::Subjects::ForgetPendingNodes(Change& change, WallTime now) {
+  std::vector<NodeId> gone;
+  for (const auto& [id, entry] : ledger.state().nodes().entries()) {
+    const api::Node& node = entry.record.api;
+    if (node.state == api::NodeState::kPending &&
+        node.last_seen_at.value_or(node.joined_at) + kPendingKept <= now) {
+      gone.push_back(node.id);
+    }
+  }
+  for (const NodeId& id : gone) {
+    fleet.EraseNode(change, id);
+  }
+}
+
 void Coordinator::Subjects::Tidy() {
   const BootTime now = ledger.clock().Boot();
   if (now < next_tidy || !ledger.Writable().ok()) {
@@ -173,6 +190,7 @@ void Coordinator::Subjects::Tidy() {
   for (const std::string& id : old) {
     change.Erase(RowKind::kIdempotency, id);
   }
+  ForgetPendingNodes(change, wall);
   // A shorter time counts only once no lease of the longer one can be held any more.
   const int64_t lost_after = settings.timing.lost_after.count();
   ClusterRecord record = ledger.state().cluster();

@@ -82,6 +82,35 @@ TEST_F(SessionsTest, ANodeWithoutATokenWaitsUntilAPersonComparedItsCode) {
   EXPECT_EQ(Node("pi-1").state, NodeState::kReady);
 }
 
+TEST_F(SessionsTest, AMachineThatNoLongerAsksToJoinIsForgotten) {
+  ASSERT_TRUE(Join("asks", "")->pending);
+  ASSERT_TRUE(Join("gone", "")->pending);
+  for (int hour = 0; hour < 25; ++hour) {
+    clock_.Advance(std::chrono::hours(1));
+    ASSERT_TRUE(Join("asks", "")->pending);
+  }
+
+  EXPECT_NE(coordinator_->state().FindNode("asks"), nullptr);
+  EXPECT_EQ(coordinator_->state().FindNode("gone"), nullptr);
+}
+
+TEST_F(SessionsTest, AContainerThatItsNodeLostIsMadeAgain) {
+  AddNode("pi-1");
+  AddImage();
+  ASSERT_TRUE(Create(Request("web")).ok());
+  ReportAll("pi-1");
+  nodes_["pi-1"].containers.clear();
+  nodes_["pi-1"].version = {};
+  coordinator_->sessions().OnMessage(nodes_["pi-1"].link, api::Report{.full = true});
+  Settle();
+  EXPECT_EQ(Container("web").status.state, ContainerState::kPlaced);
+  EXPECT_THAT(Container("web").status.reason, HasSubstr("anew"));
+
+  Disconnect("pi-1");
+  Connect("pi-1");
+  EXPECT_EQ(Container("web").status.state, ContainerState::kRunning);
+}
+
 TEST_F(SessionsTest, NamesAndAddressesOfNodesAreUnique) {
   const std::string token = TokenText();
   nodes_["Pi.local"].key = "k1";

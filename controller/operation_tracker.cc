@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/operation_tracker.h"
 
+#include <algorithm>
+
 #include "api/problem.h"
 
 namespace bramble::controller {
 namespace {
 
 constexpr std::chrono::hours kFinishedKept{24};
-constexpr size_t kErasedAtOnce = 500;
+constexpr size_t kMaxFinished = 10000;
+constexpr size_t kErasedAtOnce = 2000;
 
 using api::ContainerState;
 using api::DesiredState;
@@ -59,6 +62,22 @@ std::optional<absl::Status> Outcome(const ContainerRecord& record, uint64_t gene
                                         StrCat(name, "ended with exit code ", *status.exit_code));
   }
   return std::nullopt;
+}
+
+// Which finished operations go: those of yesterday, and the oldest when there are too many.
+std::vector<std::string> TooOld(std::vector<std::pair<WallTime, std::string>> finished,
+                                WallTime now) {
+  const size_t spare = finished.size() > kMaxFinished ? finished.size() - kMaxFinished : 0;
+  const size_t some = std::min(finished.size(), kErasedAtOnce);
+  std::partial_sort(finished.begin(), finished.begin() + static_cast<std::ptrdiff_t>(some),
+                    finished.end());
+  std::vector<std::string> old;
+  for (size_t i = 0; i < some; ++i) {
+    if (i < spare || finished[i].first + kFinishedKept <= now) {
+      old.push_back(finished[i].second);
+    }
+  }
+  return old;
 }
 
 }  // namespace
@@ -170,16 +189,16 @@ void OperationTracker::Tick() {
   next_ = now + std::chrono::seconds(1);
   const WallTime wall = ledger_.clock().Wall();
   std::vector<OperationId> overdue;
-  std::vector<std::string> old;
+  std::vector<std::pair<WallTime, std::string>> finished;
   for (const auto& [id, entry] : ledger_.state().operations().entries()) {
     const OperationRecord& record = entry.record;
-    if (!record.api.finished() && record.deadline <= wall) {
+    if (record.api.finished()) {
+      finished.emplace_back(record.api.updated_at, id);
+    } else if (record.deadline <= wall) {
       overdue.push_back(record.api.id);
-    } else if (record.api.finished() && record.api.updated_at + kFinishedKept <= wall &&
-               old.size() < kErasedAtOnce) {
-      old.push_back(id);
     }
   }
+  const std::vector<std::string> old = TooOld(std::move(finished), wall);
   if (overdue.empty() && old.empty()) {
     return;
   }

@@ -168,6 +168,9 @@ void LedgerSessions::OnJoin(api::JoinRequest request, PeerProof proof, JoinDone 
   NodeRecord record = known == nullptr ? NewNode(request, *facts) : *known;
   const bool admitted = record.api.state == api::NodeState::kPending && !facts->token.empty();
   if (known != nullptr && !admitted) {
+    if (known->api.state == api::NodeState::kPending) {
+      parts_.ledger.EditNode(known->api.id.str())->api.last_seen_at = parts_.ledger.clock().Wall();
+    }
     done(Certify(record, request.csr_pem));  // asked again: nothing changes
     return;
   }

@@ -36,6 +36,9 @@ void LedgerSessions::OnReport(const NodeId& node, Session& session, api::Report 
     session.observed.erase(id);
     OnRemoved(change, node, id);
   }
+  if (report.full) {
+    NoteMissing(change, node, session);
+  }
   if (report.full && !session.synced) {
     QueueFull(change, node, session);
   }
@@ -45,6 +48,31 @@ void LedgerSessions::OnReport(const NodeId& node, Session& session, api::Report 
       change.OmitAudit();
     }
     parts_.ledger.Commit(std::move(change), nullptr);
+  }
+}
+
+void LedgerSessions::NoteMissing(Change& change, const NodeId& node, const Session& session) {
+  const std::set<std::string> ids = parts_.ledger.state().ContainersOn(node);
+  for (const std::string& id : ids) {
+    const ContainerRecord& found = *parts_.ledger.state().containers().Find(id);
+    const bool was_there = found.api.status.observed_generation > 0;
+    if (found.api.deleting || !was_there || session.observed.contains(found.api.id)) {
+      continue;
+    }
+    ContainerRecord record = found;
+    if (record.orphaned) {
+      record.api.status.reason =
+          "its node no longer holds it; `bramble container delete` forgets it";
+    } else {
+      record.api.status.state = ContainerState::kPlaced;
+      record.api.status.reason = "its node no longer holds it and makes it anew from its image";
+      record.api.status.observed_generation = 0;
+    }
+    if (record.api.status == found.api.status) {
+      continue;
+    }
+    change.AddEvent("container.missing", ReferenceTo(record), record.api.status.reason);
+    parts_.fleet.Put(change, std::move(record));
   }
 }
 

@@ -78,6 +78,7 @@ class LedgerSessions : public NodeSessions {
   void QueueMessage(Change& change, LinkId link, const api::ControllerMessage& message);
   void Observe(Change& change, const NodeId& node, const api::ObservedContainer& observed);
   void Adopt(Change& change, const NodeRecord& node, const api::ObservedContainer& observed);
+  void NoteMissing(Change& change, const NodeId& node, const Session& session);
   void OnRemoved(Change& change, const NodeId& node, const ContainerId& id);
   NodeRecord UpdateFrom(const NodeRecord& record, const api::Hello& hello);
 
