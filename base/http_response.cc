@@ -272,7 +272,10 @@ asio::awaitable<bool> HttpConnection::WriteStream(Response response, StreamBody 
     co_return false;
   }
   static constexpr std::string_view kLastChunk = "0\r\n\r\n";
-  co_return !chunked || co_await WriteBytes(kLastChunk);
+  if (chunked) {
+    co_return co_await WriteBytes(kLastChunk);
+  }
+  co_return true;
 }
 
 asio::awaitable<bool> HttpConnection::HandOver(Response response, WebSocketBody socket) {

@@ -196,8 +196,11 @@ asio::awaitable<void> WebSocket::State::KeepAlive(std::shared_ptr<State> self) {
   for (;;) {
     const auto wake = heard + (pinged ? options.dead_after : options.ping_after);
     const auto now = SteadyClock::now();
-    if (wake > now && co_await self->ended.WaitFor(wake - now)) {
-      co_return;
+    if (wake > now) {
+      const bool over = co_await self->ended.WaitFor(wake - now);
+      if (over) {
+        co_return;
+      }
     }
     if (self->stream->bytes_received() != heard_bytes) {
       heard_bytes = self->stream->bytes_received();
