@@ -148,6 +148,8 @@ asio::awaitable<bool> HttpConnection::ReadHeaders() {
   head_.Clear();
   parser_.emplace(head_, limits.header_bytes);
   WaitEnds();
+  in_.erase(0, in_start_);  // the request before
+  in_start_ = 0;
   bool begun = false;
   while (!parser_->header_done()) {
     absl::Status bad;
@@ -177,7 +179,7 @@ asio::awaitable<bool> HttpConnection::ReadHeaders() {
       break;
     }
     // The first byte starts the clock for all of the headers: a byte now and then does not stop it.
-    if (!begun && (in_start_ > 0 || !in_.empty())) {
+    if (!begun && !in_.empty()) {
       begun = true;
       WaitBegins(limits.header, /*disposable=*/true);
     } else if (!begun) {
