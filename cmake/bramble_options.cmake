@@ -24,7 +24,7 @@ target_compile_options(bramble_options INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>
   $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
   # Optimised, GCC 12 takes a coroutine's frame for one that another allocator made.
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>
+  $<$<AND:$<CONFIG:Release>,$<CXX_COMPILER_ID:GNU>>:-Wno-mismatched-new-delete>
   # Designated initialisers name what is set; what is not named has its default on purpose.
   -Wno-missing-field-initializers
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=
