@@ -7,7 +7,7 @@
 namespace bramble::controller {
 namespace {
 
-constexpr size_t kMaxFlavors = 1000;
+constexpr size_t kMaxFlavors = 1'000'000;
 
 Listing<FlavorRecord> FlavorListing() {
   return {.keys = {"name", "builtin"},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/store/sqlite_store.h"
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <fstream>
@@ -17,6 +18,8 @@ namespace {
 
 // More would make the first of a batch wait for long.
 constexpr size_t kMaxBatch = 256;
+// Turns of the loop that a batch waits for others to join it, while some do.
+constexpr int kMaxTurns = 64;
 // Old events and audit rows are dropped once in so many transactions.
 constexpr uint64_t kTrimEvery = 1000;
 
@@ -88,8 +91,13 @@ struct SqliteStore::Shared {
 
   // The loop's.
   std::deque<Waiting> waiting;
-  std::deque<std::function<void()>> backups;
+  struct WaitingBackup {
+    size_t after = 0;  // so many of those that wait belong into it
+    std::function<void()> start;
+  };
+  std::deque<WaitingBackup> backups;
   bool busy = false;
+  bool gathering = false;
   bool failed = false;
 
   absl::Status Prepare();
@@ -311,6 +319,28 @@ absl::StatusOr<Snapshot> SqliteStore::Load() {
 
 void SqliteStore::Commit(Transaction transaction, Done done) {
   shared_->waiting.push_back({std::move(transaction), std::move(done)});
+  Gather();
+}
+
+// A batch begins when the loop has nothing more to add to it: of many clients that were answered
+// together, the first to ask again does not get a commit of its own.
+void SqliteStore::Gather() {
+  Shared& shared = *shared_;
+  if (shared.busy || shared.gathering) {
+    return;
+  }
+  shared.gathering = true;
+  shared.executors.loop([this, seen = shared.waiting.size(), turns = 1] { Turn(seen, turns); });
+}
+
+void SqliteStore::Turn(size_t seen, int turns) {
+  Shared& shared = *shared_;
+  const size_t now = shared.waiting.size();
+  if (now > seen && now < kMaxBatch && turns < kMaxTurns) {
+    shared.executors.loop([this, now, turns] { Turn(now, turns + 1); });
+    return;
+  }
+  shared.gathering = false;
   StartBatch();
 }
 
@@ -323,8 +353,8 @@ void SqliteStore::Backup(std::string path, Done done) {
     auto finished = [result, done = std::move(done)] { done(*result); };
     RunOnLane(std::move(work), std::move(finished));
   };
-  shared_->backups.push_back(std::move(copy));
-  StartBatch();
+  shared_->backups.push_back({shared_->waiting.size(), std::move(copy)});
+  Gather();
 }
 
 absl::Status SqliteStore::LimitPagesForTest(int pages) {
@@ -338,7 +368,9 @@ void SqliteStore::RunOnLane(Work work, Work finished) {
     auto back = [this, finished = std::move(finished)] {
       shared_->busy = false;
       finished();
-      StartBatch();
+      if (!shared_->waiting.empty() || !shared_->backups.empty()) {
+        Gather();
+      }
     };
     shared_->executors.loop(std::move(back));
   };
@@ -351,10 +383,10 @@ void SqliteStore::StartBatch() {
   if (shared.busy) {
     return;
   }
-  if (!shared.backups.empty()) {
-    auto backup = std::move(shared.backups.front());
+  if (!shared.backups.empty() && shared.backups.front().after == 0) {
+    auto start = std::move(shared.backups.front().start);
     shared.backups.pop_front();
-    backup();
+    start();
     return;
   }
   if (shared.waiting.empty()) {
@@ -364,6 +396,9 @@ void SqliteStore::StartBatch() {
   while (!shared.waiting.empty() && batch->size() < kMaxBatch) {
     batch->push_back(std::move(shared.waiting.front()));
     shared.waiting.pop_front();
+  }
+  for (auto& backup : shared.backups) {
+    backup.after -= std::min(backup.after, batch->size());
   }
   auto result = std::make_shared<absl::Status>();
   if (shared.failed) {

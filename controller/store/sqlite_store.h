@@ -38,6 +38,8 @@ class SqliteStore : public Store {
   struct Waiting;
   struct Shared;
   explicit SqliteStore(std::unique_ptr<Shared> shared);
+  void Gather();
+  void Turn(size_t seen, int turns);
   void StartBatch();
   void RunOnLane(Work work, Work finished);
 

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
@@ -41,8 +42,13 @@ class TwoThreads {
   SqliteStore::Executors executors() {
     return {.lane =
                 [this](std::function<void()> work) {
-                  ++open_;
-                  lanes_.emplace_back(std::move(work));
+                  ++running_;
+                  lanes_.emplace_back([this, work = std::move(work)] {
+                    work();
+                    const std::scoped_lock lock(mutex_);
+                    --running_;
+                    some_.notify_all();
+                  });
                   return true;
                 },
             .loop =
@@ -53,22 +59,24 @@ class TwoThreads {
                 }};
   }
   void Settle() {
-    while (open_ > 0) {
+    for (;;) {
       std::function<void()> work;
       {
         std::unique_lock lock(mutex_);
-        some_.wait(lock, [this] { return !loop_.empty(); });
+        some_.wait(lock, [this] { return !loop_.empty() || running_ == 0; });
+        if (loop_.empty()) {
+          break;
+        }
         work = std::move(loop_.front());
         loop_.pop_front();
       }
-      --open_;
       work();
     }
     lanes_.clear();
   }
 
  private:
-  int open_ = 0;
+  std::atomic<int> running_ = 0;
   std::mutex mutex_;
   std::condition_variable some_;
   std::deque<std::function<void()>> loop_;
