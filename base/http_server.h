@@ -38,8 +38,8 @@ struct HttpLimits {
   size_t body_bytes = 1 << 20;  // of a request whose route names no other limit
   size_t connections = 2000;
   size_t connections_per_peer = 500;
-  // Of connections that have not yet sent a request, or are between two: when all places are taken,
-  // the one that has been silent longest makes room.
+  // When all places are taken, the connection that has waited longest without a request under way
+  // makes room.
   std::chrono::milliseconds handshake{10'000};
   std::chrono::milliseconds header{10'000};      // from a request's first byte to its last header's
   std::chrono::milliseconds body_stall{30'000};  // without a byte of the body
@@ -154,8 +154,8 @@ struct HttpServerOptions {
   // Adds headers to every response (security headers).
   HeaderList always;
   // The answer to what the server itself refuses.  `code` is a stable word: "not_found",
-  // "method_not_allowed", "body_too_large", "headers_too_large", "bad_request", "timeout",
-  // "internal".  By default application/problem+json.
+  // "method_not_allowed", "body_too_large", "headers_too_large", "bad_request", "upgrade_required",
+  // "range_not_satisfiable", "internal".  By default application/problem+json.
   std::function<Response(int status, std::string_view code, std::string_view detail)> problem;
   // Called after each response: for metrics.
   std::function<void(const Request&, int status, std::chrono::nanoseconds)> observe;
@@ -167,7 +167,8 @@ class HttpServer {
   HttpServer(asio::io_context& loop, Router router, HttpServerOptions options, Logger log);
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
-  // Aborts all connections; the loop must not run again after it unless Stop() was awaited.
+  // Aborts all connections and runs the loop until their handlers have ended (as Scope does), so it
+  // belongs outside of handlers; in a coroutine, await Stop() first.
   ~HttpServer();
 
   // Serves on an address ("0.0.0.0", "::", a numeric one) and a port; 0 takes a free one.  Gives

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
@@ -118,6 +119,14 @@ absl::Status TlsStream::State::Start(SSL_CTX* context, bool is_server) {
   error_code error;
   socket.non_blocking(true, error);
   socket.set_option(tcp::no_delay(true), error);
+  // A peer that lost power is noticed even where nobody pings: after a minute.
+  socket.set_option(asio::socket_base::keep_alive(true), error);
+  const int idle_s = 30;
+  const int interval_s = 10;
+  const int probes = 3;
+  ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+  ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+  ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
   bio.fd = socket.native_handle();
   ssl = SSL_new(context);
   BIO* transport = NewSocketBio(bio);
