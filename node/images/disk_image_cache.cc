@@ -196,7 +196,8 @@ absl::Status DiskImageCache::Publish(const CachedImage& image) const {
   BRAMBLE_RETURN_IF_ERROR(RemoveBelow(directory, kTree));
   BRAMBLE_RETURN_IF_ERROR(
       WriteFileAtomically(directory / kDescription, json::serialize(ToJson(image)), 0600));
-  BRAMBLE_ASSIGN_OR_RETURN(const Fd opened, OpenDirectory(directory));
+  BRAMBLE_ASSIGN_OR_RETURN(const Fd opened,
+                           OpenFile(directory, O_RDONLY | O_DIRECTORY));  // O_PATH cannot fsync
   if (::renameat(opened.get(), kPart, opened.get(), kTree) != 0 || ::fsync(opened.get()) != 0) {
     return ErrnoStatus(errno, directory.string());
   }
