@@ -41,6 +41,9 @@ asio::awaitable<void> LeaseClient::Run() {
     const absl::Status ended = co_await Serve();
     if (connection_.has_value()) {
       connection_.reset();
+      if (absl::IsCancelled(ended)) {
+        co_return;  // the agent stops: what runs goes on under the holder's eyes
+      }
       on_holder_(false, std::nullopt);
       log_.Warn("lease_holder_gone", {{"error", ended}});
       retry = kFirstRetry;

@@ -145,6 +145,7 @@ asio::awaitable<absl::Status> NodeService::Start() {
 
 asio::awaitable<void> NodeService::Stop() {
   co_await scope_.Join();
+  co_await uplink_.Stop();
   co_await streams_.Stop();
   co_await agent_.Stop();
 }

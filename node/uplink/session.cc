@@ -31,7 +31,7 @@ milliseconds HeartbeatEvery(int64_t wanted_ms) {
 
 // What lives as long as one WebSocket.
 struct Uplink::Session {
-  explicit Session(asio::io_context& loop, std::unique_ptr<WebSocket> connected, Logger log)
+  Session(asio::io_context& loop, std::unique_ptr<WebSocket> connected, Logger log)
       : socket(std::move(connected)), welcome(loop), beat_now(loop), scope(loop, log) {}
 
   std::unique_ptr<WebSocket> socket;
@@ -121,7 +121,8 @@ asio::awaitable<absl::Status> Uplink::RunSession(std::string target) {
   if (!socket.ok()) {
     co_return socket.status();
   }
-  Session session(parts_.loop, *std::move(socket), log_);
+  session_ = std::make_shared<Session>(parts_.loop, *std::move(socket), log_);
+  Session& session = *session_;
   const api::Hello hello = MakeHello();
   absl::Status ended = session.socket->TrySend({.bytes = api::Encode(hello)});
   if (ended.ok()) {
@@ -133,7 +134,16 @@ asio::awaitable<absl::Status> Uplink::RunSession(std::string target) {
   }
   parts_.access.Clear();
   co_await session.scope.Join();
+  session_.reset();
   co_return ended;
+}
+
+// A Run that was cancelled leaves its session behind: its tasks can be waited for only here.
+asio::awaitable<void> Uplink::Stop() {
+  parts_.access.Clear();
+  if (const std::shared_ptr<Session> session = std::exchange(session_, nullptr)) {
+    co_await session->scope.Join();
+  }
 }
 
 asio::awaitable<absl::Status> Uplink::Receive(Session& session) {

@@ -79,6 +79,8 @@ asio::awaitable<absl::Status> StreamServer::Serve(api::OpenStream request) {
     co_return socket.status();
   }
   auto stream = std::make_shared<Stream>(loop_, std::move(request), *std::move(socket), log_);
+  // Held until its tasks have ended, also when this one is cancelled: Stop waits for them then.
+  open_.insert(stream);
   Spawn(stream->scope, "stream_work", Work(stream));
   co_await stream->finished.Wait();
   if (!stream->peer_gone) {
@@ -95,8 +97,17 @@ asio::awaitable<absl::Status> StreamServer::Serve(api::OpenStream request) {
   }
   // Only now: ending a Receive that is under way takes its connection along.
   co_await stream->scope.Join();
-  stream->terminal.reset();
+  open_.erase(stream);
   co_return absl::OkStatus();
+}
+
+asio::awaitable<void> StreamServer::Stop() {
+  co_await scope_.Join();
+  while (!open_.empty()) {
+    const std::shared_ptr<Stream> stream = *open_.begin();
+    co_await stream->scope.Join();
+    open_.erase(stream);
+  }
 }
 
 asio::awaitable<void> StreamServer::Work(std::shared_ptr<Stream> stream) {

@@ -10,6 +10,7 @@
 // {"error":"…","code":"not_found"}.  The last frame from here is an exit or an error.
 
 #include <memory>
+#include <set>
 
 #include "api/node_protocol.h"
 #include "base/log.h"
@@ -30,7 +31,7 @@ class StreamServer {
 
   // Dials and serves on its own; what fails is told on the stream, or logged when there is none.
   void Open(api::OpenStream request);
-  asio::awaitable<void> Stop() { return scope_.Join(); }
+  asio::awaitable<void> Stop();
 
  private:
   struct Stream;
@@ -47,6 +48,7 @@ class StreamServer {
   ControllerAccess& access_;
   ContainerAccess& containers_;
   const Logger log_;
+  std::set<std::shared_ptr<Stream>> open_;
   Scope scope_;
 };
 

@@ -82,6 +82,8 @@ class Uplink {
 
   // Joins if need be, connects, and connects again, until its scope is cancelled.
   asio::awaitable<void> Run();
+  // After Run was cancelled and has ended.
+  asio::awaitable<void> Stop();
   // Joins only; returns when the node has a certificate.
   asio::awaitable<absl::Status> JoinOnly();
 
@@ -129,6 +131,7 @@ class Uplink {
   ReconnectDelay delay_;
   TrustedTime time_;
   UplinkState state_;
+  std::shared_ptr<Session> session_;
 };
 
 }  // namespace bramble::node
