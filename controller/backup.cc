@@ -59,7 +59,8 @@ Header HeaderOf(const std::string& name, uint64_t size) {
   std::memcpy(header.mode, "0000600", 8);
   std::memcpy(header.uid, "0000000", 8);
   std::memcpy(header.gid, "0000000", 8);
-  std::snprintf(header.size, sizeof(header.size), "%011llo", static_cast<unsigned long long>(size));
+  std::snprintf(header.size, sizeof(header.size), "%011llo",
+                static_cast<unsigned long long>(size & 077777777777ULL));
   std::memcpy(header.mtime, "00000000000", 12);
   header.type = '0';
   std::memcpy(header.magic, "ustar", 6);
