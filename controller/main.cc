@@ -71,8 +71,8 @@ struct Program {
   std::shared_ptr<TlsServerContext> nodes_tls;
   std::string certificate_sha256;
   std::string key_sha256;  // of the server's public key: what people compare and pin
-  Lane store_lane{"store", /*max_waiting=*/100'000};
   std::unique_ptr<SqliteStore> store;
+  Lane store_lane{"store", /*max_waiting=*/100'000};  // goes first: it works on the store
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<AddressProber> prober;
   NodeConnections connections{loop, log};
