@@ -237,7 +237,7 @@ absl::Status SqliteStore::Shared::CommitBatch(const std::vector<Waiting>& batch)
 
 absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::filesystem::path& path,
                                                                Executors executors) {
-  auto shared = std::make_unique<Shared>();
+  auto shared = std::make_shared<Shared>();
   shared->path = path;
   shared->open_mark = path.string() + ".open";
   shared->executors = std::move(executors);
@@ -258,7 +258,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::filesy
   return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(shared)));
 }
 
-SqliteStore::SqliteStore(std::unique_ptr<Shared> shared) : shared_(std::move(shared)) {}
+SqliteStore::SqliteStore(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
 
 SqliteStore::~SqliteStore() {
   const std::filesystem::path mark = shared_->open_mark;
@@ -330,14 +330,18 @@ void SqliteStore::Gather() {
     return;
   }
   shared.gathering = true;
-  shared.executors.loop([this, seen = shared.waiting.size(), turns = 1] { Turn(seen, turns); });
+  Turn(0, 0);
 }
 
 void SqliteStore::Turn(size_t seen, int turns) {
   Shared& shared = *shared_;
   const size_t now = shared.waiting.size();
-  if (now > seen && now < kMaxBatch && turns < kMaxTurns) {
-    shared.executors.loop([this, now, turns] { Turn(now, turns + 1); });
+  if (turns == 0 || (now > seen && now < kMaxBatch && turns < kMaxTurns)) {
+    shared.executors.loop([this, alive = std::weak_ptr<int>(alive_), now, turns] {
+      if (!alive.expired()) {
+        Turn(now, turns + 1);
+      }
+    });
     return;
   }
   shared.gathering = false;
@@ -347,8 +351,8 @@ void SqliteStore::Turn(size_t seen, int turns) {
 void SqliteStore::Backup(std::string path, Done done) {
   auto copy = [this, path = std::move(path), done = std::move(done)]() mutable {
     auto result = std::make_shared<absl::Status>();
-    auto work = [this, path = std::move(path), result] {
-      *result = shared_->database.CopyTo(path);
+    auto work = [shared = shared_, path = std::move(path), result] {
+      *result = shared->database.CopyTo(path);
     };
     auto finished = [result, done = std::move(done)] { done(*result); };
     RunOnLane(std::move(work), std::move(finished));
@@ -363,16 +367,19 @@ absl::Status SqliteStore::LimitPagesForTest(int pages) {
 
 void SqliteStore::RunOnLane(Work work, Work finished) {
   shared_->busy = true;
-  auto job = [this, work = std::move(work), finished = std::move(finished)]() mutable {
+  auto back = [this, alive = std::weak_ptr<int>(alive_), finished = std::move(finished)] {
+    if (alive.expired()) {
+      return;
+    }
+    shared_->busy = false;
+    finished();
+    if (!alive.expired() && (!shared_->waiting.empty() || !shared_->backups.empty())) {
+      Gather();
+    }
+  };
+  auto job = [shared = shared_, work = std::move(work), back = std::move(back)] {
     work();
-    auto back = [this, finished = std::move(finished)] {
-      shared_->busy = false;
-      finished();
-      if (!shared_->waiting.empty() || !shared_->backups.empty()) {
-        Gather();
-      }
-    };
-    shared_->executors.loop(std::move(back));
+    shared->executors.loop(back);
   };
   BRAMBLE_CHECK(shared_->executors.lane(std::move(job)),
                 "the store gives its lane one job at a time");
@@ -404,9 +411,9 @@ void SqliteStore::StartBatch() {
   if (shared.failed) {
     *result = absl::UnavailableError("the store failed before; its state is being read again");
   }
-  auto work = [this, batch, result] {
+  auto work = [shared = shared_, batch, result] {
     if (result->ok()) {
-      *result = shared_->CommitBatch(*batch);
+      *result = shared->CommitBatch(*batch);
     }
   };
   auto finished = [this, batch, result] {

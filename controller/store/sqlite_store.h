@@ -24,7 +24,7 @@ class SqliteStore : public Store {
   // kFailedPrecondition: made by a newer Bramble.
   static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::filesystem::path& path,
                                                            Executors executors);
-  // The lane must have finished.
+  // What waits is dropped unanswered; what the lane has begun, it ends.
   ~SqliteStore() override;
 
   absl::StatusOr<Snapshot> Load() override;
@@ -37,13 +37,16 @@ class SqliteStore : public Store {
  private:
   struct Waiting;
   struct Shared;
-  explicit SqliteStore(std::unique_ptr<Shared> shared);
+  explicit SqliteStore(std::shared_ptr<Shared> shared);
   void Gather();
   void Turn(size_t seen, int turns);
   void StartBatch();
   void RunOnLane(Work work, Work finished);
 
-  std::unique_ptr<Shared> shared_;
+  // The lane's work holds it too: it may outlive the store.
+  std::shared_ptr<Shared> shared_;
+  // What comes back to the loop looks here whether there still is a store.
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 // Marks a database file that is to replace the live one as restored: the next controller opens an

@@ -58,6 +58,19 @@ class TwoThreads {
                   some_.notify_all();
                 }};
   }
+  // The first piece of work that the loop has, if any.
+  void RunOne() {
+    std::function<void()> work;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (loop_.empty()) {
+        return;
+      }
+      work = std::move(loop_.front());
+      loop_.pop_front();
+    }
+    work();
+  }
   void Settle() {
     for (;;) {
       std::function<void()> work;
@@ -213,6 +226,23 @@ TEST(SqliteStoreTest, AnOnlineBackupIsACompletePrivateCopyThatOpensAsRestored) {
   ASSERT_TRUE(snapshot.ok());
   EXPECT_TRUE(snapshot->restored);
   EXPECT_GE(snapshot->revision, 1u);
+}
+
+TEST(SqliteStoreTest, AStoreThatGoesWhileACommitIsUnderWayEndsItAndAnswersNobody) {
+  TemporaryDirectory directory;
+  TwoThreads threads;
+  int answers = 0;
+  for (uint64_t revision = 1; revision <= 20; ++revision) {
+    auto store = SqliteStore::Open(directory.file(), threads.executors()).value();
+    const uint64_t next = store->Load()->revision + 1;
+    store->Commit(OneNode(next, "n1"), [&](absl::Status) { ++answers; });
+    threads.RunOne();
+    threads.RunOne();
+    store.reset();
+    threads.Settle();
+  }
+
+  EXPECT_EQ(answers, 0);
 }
 
 TEST(SqliteStoreTest, ADamagedFileIsNamedAfterAnUncleanStopAndNotRecreated) {
