@@ -105,8 +105,9 @@ bool RemoveDirectories(const std::string& directory) {
   DIR* dir = opendir(directory.c_str());
   if (dir != nullptr) {
     while (const dirent* entry = readdir(dir)) {
-      if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-        RemoveDirectories(StrCat(directory, "/", entry->d_name));
+      const std::string name = entry->d_name;  // one may be ".lxc"
+      if (entry->d_type == DT_DIR && name != "." && name != "..") {
+        RemoveDirectories(StrCat(directory, "/", name));
       }
     }
     closedir(dir);

@@ -155,6 +155,16 @@ absl::StatusOr<int> Attach(const RuntimeSettings& settings, Request& request,
   return WaitForCode(pid);
 }
 
+// A pipe opened anew (/dev/stdout) asks for the rights of its owner.
+void GivePipes(uint32_t uid, uint32_t gid) {
+  for (int fd = 0; fd <= 2; ++fd) {
+    struct stat info = {};
+    if (fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode) && fchown(fd, uid, gid) != 0) {
+      continue;  // it can still be used, only not opened anew
+    }
+  }
+}
+
 }  // namespace
 
 VerbResult ExecVerb(const RuntimeSettings& settings, const json::value& value) {
@@ -168,6 +178,8 @@ VerbResult ExecVerb(const RuntimeSettings& settings, const json::value& value) {
     return absl::FailedPreconditionError(StrCat("container ", request.id.str(), ": is frozen"));
   }
   BRAMBLE_ASSIGN_OR_RETURN(const GuestUser user, FindUser(running->init_pid, request.user));
+  BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord record, ReadRecord(settings.paths, request.id));
+  GivePipes(record.layer_ids.first + user.uid, record.layer_ids.first + user.gid);
   BRAMBLE_RETURN_IF_ERROR(TellStarted(settings));
   BRAMBLE_ASSIGN_OR_RETURN(const int code, Attach(settings, request, user));
   return json::object{{"exit_code", code}};

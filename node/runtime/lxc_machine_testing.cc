@@ -30,17 +30,28 @@ constexpr char kInittab[] =
     "::respawn:/bin/sleep 100000\n"
     "console::askfirst:-/bin/sh\n";
 
-// Ours from the first machine on: the bridge and every veth go with the test.
-void EnterOwnNetwork() {
-  static const bool entered = unshare(CLONE_NEWNET) == 0;
-  BRAMBLE_CHECK(entered, "the test runs as root");
-}
-
 void Run(std::vector<std::string> argv) {
   Command command;
   command.argv = std::move(argv);
   const auto result = RunCommand(command);
   BRAMBLE_CHECK(result.ok() && result->exit.ok(), "a command that sets up the test works");
+}
+
+// Ours from the first machine on: the bridge and every veth go with the test.  liblxc looks for
+// bridges in /sys, which shows the network namespace that mounted it.
+void EnterOwnNetwork() {
+  static bool entered = false;
+  if (std::exchange(entered, true)) {
+    return;
+  }
+  BRAMBLE_CHECK(unshare(CLONE_NEWNET | CLONE_NEWNS) == 0, "the test runs as root");
+  char name[] = "/tmp/bramble-cgroup-XXXXXX";
+  BRAMBLE_CHECK(mkdtemp(name) != nullptr, "/tmp can be written");
+  Run({"mount", "--make-rprivate", "/"});
+  Run({"mount", "--rbind", "/sys/fs/cgroup", name});
+  Run({"mount", "-t", "sysfs", "sysfs", "/sys"});
+  Run({"mount", "--move", name, "/sys/fs/cgroup"});
+  rmdir(name);
 }
 
 void Write(const std::string& path, const std::string& text, int mode = 0644) {

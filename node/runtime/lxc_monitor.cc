@@ -104,13 +104,11 @@ void LeaveCgroups(const MonitorSpec& spec) {
 }
 
 [[noreturn]] void RunMonitor(const MonitorSpec& spec) {
-  if (!BecomeDaemon(spec.keep_path)) {
-    _exit(kExitSetUp);
-  }
+  // Before the descriptors are closed: our copy of the lock keeps others away until they can see us.
   Running running = spec.running;
   running.monitor_pid = getpid();
   running.monitor_start_ticks = ProcessStartTicks(running.monitor_pid);
-  if (!WriteRunning(spec.paths, spec.id, running).ok()) {
+  if (!WriteRunning(spec.paths, spec.id, running).ok() || !BecomeDaemon(spec.keep_path)) {
     _exit(kExitSetUp);
   }
   lxc_container* container = lxc_container_new(spec.paths.LxcName(spec.id).c_str(), kLxcPath);
@@ -221,6 +219,22 @@ absl::StatusOr<Running> StartMonitor(const MonitorSpec& spec, int deadline_ms) {
   }
   return absl::DeadlineExceededError(StrCat("container ", spec.id.str(), ": not started within ",
                                             deadline_ms, " ms: ", ReadErrors(spec.paths, spec.id)));
+}
+
+std::optional<Running> AwaitInit(const RuntimePaths& paths, const ContainerId& id,
+                                 int deadline_ms) {
+  for (int64_t waited_us = 0; waited_us < int64_t{deadline_ms} * 1000; waited_us += kPollUs) {
+    std::optional<Running> running = FindRunning(paths, id);
+    if (!running.has_value()) {
+      return std::nullopt;
+    }
+    if (running->init_pid > 0 && HasStartedInit(running->init_pid, ExeOf(running->monitor_pid))) {
+      return running;
+    }
+    const timespec step = {0, kPollUs * 1000};
+    nanosleep(&step, nullptr);
+  }
+  return FindRunning(paths, id);
 }
 
 }  // namespace bramble::node

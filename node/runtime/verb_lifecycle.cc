@@ -19,6 +19,7 @@
 #include "node/runtime/cgroups.h"
 #include "node/runtime/lxc_config.h"
 #include "node/runtime/network_link.h"
+#include "node/runtime/remove_tree.h"
 #include "node/runtime/runtime_spec_json.h"
 #include "node/runtime/runtime_verbs.h"
 #include "node/runtime/writable_layer.h"
@@ -81,7 +82,7 @@ absl::StatusOr<json::value> SetFrozenVerb(const RuntimeSettings& settings,
 absl::Status RemoveDeleted(const RuntimePaths& paths, int containers, const ContainerId& id) {
   const std::string hidden = StrCat(kDeletedPrefix, id.str());
   const auto remove_hidden = [&]() -> absl::Status {
-    const absl::Status removed = RemoveTreeBeneath(containers, hidden);
+    const absl::Status removed = RemoveTree(containers, hidden);
     return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
   };
   BRAMBLE_RETURN_IF_ERROR(remove_hidden());

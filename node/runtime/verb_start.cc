@@ -200,7 +200,7 @@ absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
 VerbResult StartVerb(const RuntimeSettings& settings, const json::value& request) {
   BRAMBLE_ASSIGN_OR_RETURN(const RuntimeSpec spec, SpecOf(request));
   BRAMBLE_ASSIGN_OR_RETURN(const Fd lock, LockContainer(settings.paths, spec.id));
-  if (FindRunning(settings.paths, spec.id).has_value()) {
+  if (AwaitInit(settings.paths, spec.id, kStartDeadlineMs).has_value()) {
     BRAMBLE_RETURN_IF_ERROR(AdjustLocked(settings, spec));
     BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord record, ReadRecord(settings.paths, spec.id));
     return ToJson(Observe(settings, record));

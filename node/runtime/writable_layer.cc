@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "base/subprocess.h"
 #include "node/runtime/private_mounts.h"
+#include "node/runtime/remove_tree.h"
 
 namespace bramble::node {
 namespace {
@@ -198,7 +199,7 @@ absl::Status RemoveLayer(int directory) {
       BRAMBLE_RETURN_IF_ERROR(UnlinkBeneath(directory, name));
       continue;
     }
-    BRAMBLE_RETURN_IF_ERROR(RemoveTreeBeneath(directory, name));
+    BRAMBLE_RETURN_IF_ERROR(RemoveTree(directory, name));
   }
   return absl::OkStatus();
 }
