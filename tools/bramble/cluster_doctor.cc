@@ -116,12 +116,12 @@ void CheckContainers(const json::array& containers, Findings& findings) {
   size_t fine = 0;
   for (const json::value& container : containers) {
     const std::string state = TextAt(container, "status.state");
-    const bool odd =
-        state == "pending" || state == "failed" || state == "unknown" || state == "orphaned";
+    const std::string reason = TextAt(container, "status.reason");
+    const bool odd = state == "pending" || state == "failed" || state == "unknown" ||
+                     state == "orphaned" || (state == "starting" && !reason.empty());
     fine += odd ? 0 : 1;
     if (odd) {
-      findings.Warn(StrCat("container ", TextAt(container, "name")),
-                    StrCat(state, ": ", TextAt(container, "status.reason")));
+      findings.Warn(StrCat("container ", TextAt(container, "name")), StrCat(state, ": ", reason));
     }
   }
   findings.Good("containers", StrCat(fine, " of ", containers.size(), " as they should be"));

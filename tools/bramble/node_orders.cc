@@ -18,8 +18,9 @@ absl::Status Order(const Args& args, Session& session, std::string_view verb, js
                                            : Write("POST", path, json::value(std::move(body)))));
   const std::string line = StrCat(name, ": ", outcome);
   return FinishOperation(args, session, reply, [line](const api::Operation& operation) {
-    return absl::StatusOr<std::string>(
-        operation.message.empty() ? line : StrCat(line, " (", operation.message, ")"));
+    return absl::StatusOr<std::string>(operation.message.empty() || operation.message == "done"
+                                           ? line
+                                           : StrCat(line, " (", operation.message, ")"));
   });
 }
 

@@ -89,7 +89,13 @@ absl::StatusOr<WaitedOperation> WaitForOperation(Session& session, std::string i
     ApiRequest request = Get(ApiPath({"operations", id}));
     request.query.emplace_back("wait", std::to_string(poll.count()));
     absl::StatusOr<ApiReply> reply = session.controller.Send(std::move(request));
-    if (absl::IsUnavailable(reply.status()) && session.clock.Boot() - last_answer < kMaxAway) {
+    const bool away = absl::IsUnavailable(reply.status());
+    if (away && left.count() == 0) {
+      return absl::DeadlineExceededError(StrCat("operation ", id, ": nothing known after ",
+                                                limit.count(), " s: ", reply.status().message(),
+                                                "; then ", resume));
+    }
+    if (away && session.clock.Boot() - last_answer < kMaxAway) {
       progress.Show(
           StrCat("the controller does not answer, trying again: ", reply.status().message()));
       ::usleep(kAwayPause);

@@ -45,6 +45,8 @@ const json::value* At(const json::value& object, std::string_view path);
 // Likewise as a cell has it: "" for what is missing, lists joined by commas, objects as KEY=VALUE.
 std::string TextAt(const json::value& object, std::string_view path);
 std::string TextOf(const json::value& value);
+// "103.2": the shortest that is exact, without an exponent where that is no longer.
+std::string NumberText(double number);
 std::string NameOf(const Resource& resource, const json::value& object);
 
 // "45s", "12m", "3h", "9d": how long ago.

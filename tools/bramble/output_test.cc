@@ -48,6 +48,13 @@ TEST(YamlTest, QuotesWhatAReaderWouldTakeForSomethingElse) {
   EXPECT_EQ(YamlScalar("\xc2\x85\xe2\x80\xa8"), "\"\\x85\\u2028\"") << "line ends to YAML 1.1";
 }
 
+TEST(YamlTest, WritesNumbersThatEveryReaderTakesForNumbers) {
+  EXPECT_EQ(ToYaml(json::value(103.2)), "103.2\n");
+  EXPECT_EQ(ToYaml(json::value(1e30)), "1.0e+30\n");
+  EXPECT_EQ(ToYaml(json::value(2.0)), "2.0\n");
+  EXPECT_EQ(ToYaml(json::value(-7)), "-7\n");
+}
+
 TEST(YamlTest, NestsObjectsAndLists) {
   const json::value value = json::parse(
       R"({"name":"web","empty":{},"none":[],"n":null,"on":true,"list":[1,{"a":"x","b":[2]},[3,4]],"deep":{"k":"v"}})");
@@ -59,7 +66,8 @@ TEST(YamlTest, NestsObjectsAndLists) {
 
 TEST(OutputTest, PathsReachIntoObjectsAndLabelsWithDots) {
   const json::value value = json::parse(
-      R"({"spec":{"labels":{"example.org/app":"web"},"limits":{"pids":5}},"list":["a","b"],"on":true})");
+      R"({"spec":{"labels":{"example.org/app":"web"},"limits":{"pids":5}},"list":["a","b"],"on":true,"score":103.2})");
+  EXPECT_EQ(TextAt(value, "score"), "103.2");
   EXPECT_EQ(TextAt(value, "spec.limits.pids"), "5");
   EXPECT_EQ(TextAt(value, "spec.labels.example.org/app"), "web");
   EXPECT_EQ(TextAt(value, "spec.labels"), "example.org/app=web");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cstdlib>
 
 #include "base/status.h"
@@ -107,6 +108,12 @@ const json::value* At(const json::value& object, std::string_view path) {
   return value;
 }
 
+std::string NumberText(double number) {
+  char text[64];
+  const auto [end, error] = std::to_chars(text, text + sizeof(text), number);
+  return error == std::errc() ? std::string(text, end) : std::string();
+}
+
 std::string TextOf(const json::value& value) {
   if (value.is_string()) {
     return std::string(value.get_string().data(), value.get_string().size());
@@ -116,6 +123,9 @@ std::string TextOf(const json::value& value) {
   }
   if (value.is_null()) {
     return "";
+  }
+  if (value.is_double()) {
+    return NumberText(value.get_double());
   }
   std::string text;
   if (value.is_array()) {

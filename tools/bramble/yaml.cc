@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
 
 namespace bramble::cli {
@@ -92,6 +93,17 @@ std::string Scalar(const json::value& value) {
   }
   if (value.is_array()) {
     return "[]";
+  }
+  if (value.is_double()) {
+    // A reader of YAML 1.1 takes "1e+30" for text and "1.0e+30" for a number.
+    char text[64];
+    const auto [end, error] = std::to_chars(text, text + sizeof(text), value.get_double());
+    std::string number(text, error == std::errc() ? end : text);
+    if (number.find('.') == std::string::npos) {
+      const size_t exponent = std::min(number.find('e'), number.size());
+      number.insert(exponent, ".0");
+    }
+    return number;
   }
   return json::serialize(value);
 }
