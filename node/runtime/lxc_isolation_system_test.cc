@@ -388,6 +388,7 @@ TEST_F(LxcIsolationTest, RecoversFromADeathAtAnyMoment) {
     ASSERT_EQ(write(victim->in().get(), request.data(), request.size()),
               static_cast<ssize_t>(request.size()));
     victim->in().Reset();
+    // lint: allow(sleep) the moment of death is what is tried out
     usleep(static_cast<useconds_t>(round) * 1500);
     victim->Signal(SIGKILL);
     ASSERT_TRUE(victim->Wait().ok());

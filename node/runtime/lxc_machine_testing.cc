@@ -25,6 +25,8 @@ constexpr uint32_t kImageFirst = 0x10000000;
 constexpr uint32_t kFirst = 0x11000000;
 constexpr char kBridge[] = "brtest";
 
+bool unified_cgroups = false;
+
 constexpr char kInittab[] =
     "::sysinit:/etc/rcS\n"
     "::respawn:/bin/sleep 100000\n"
@@ -39,15 +41,20 @@ void Run(std::vector<std::string> argv) {
 
 // Ours from the first machine on: the bridge and every veth go with the test.  liblxc looks for
 // bridges in /sys, which shows the network namespace that mounted it.
-void EnterOwnNetwork() {
+void EnterOwnNetwork(bool unified) {
   static bool entered = false;
   if (std::exchange(entered, true)) {
     return;
   }
   BRAMBLE_CHECK(unshare(CLONE_NEWNET | CLONE_NEWNS) == 0, "the test runs as root");
+  Run({"mount", "--make-rprivate", "/"});
+  if (unified) {
+    Run({"mount", "-t", "sysfs", "sysfs", "/sys"});
+    Run({"mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"});
+    return;
+  }
   char name[] = "/tmp/bramble-cgroup-XXXXXX";
   BRAMBLE_CHECK(mkdtemp(name) != nullptr, "/tmp can be written");
-  Run({"mount", "--make-rprivate", "/"});
   Run({"mount", "--rbind", "/sys/fs/cgroup", name});
   Run({"mount", "-t", "sysfs", "sysfs", "/sys"});
   Run({"mount", "--move", name, "/sys/fs/cgroup"});
@@ -85,8 +92,10 @@ const char* LxcMachine::Unfit() {
   return getenv("BRAMBLE_BIN") == nullptr ? "needs BRAMBLE_BIN (run by ctest)" : nullptr;
 }
 
+void LxcMachine::UseUnifiedCgroups() { unified_cgroups = true; }
+
 LxcMachine::LxcMachine() {
-  EnterOwnNetwork();
+  EnterOwnNetwork(unified_cgroups);
   char name[] = "/tmp/bramble-lxc-XXXXXX";
   BRAMBLE_CHECK(mkdtemp(name) != nullptr, "/tmp can be written");
   directory_ = name;

@@ -17,6 +17,9 @@ class LxcMachine {
  public:
   // Why the real runtime cannot run here, or nullptr.
   static const char* Unfit();
+  // Has the machines of this process see cgroup v2 alone, with the controllers that v1 leaves it
+  // (on a hybrid machine: none to speak of).  Before the first one.
+  static void UseUnifiedCgroups();
 
   LxcMachine();
   ~LxcMachine();

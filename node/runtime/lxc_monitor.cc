@@ -104,7 +104,8 @@ void LeaveCgroups(const MonitorSpec& spec) {
 }
 
 [[noreturn]] void RunMonitor(const MonitorSpec& spec) {
-  // Before the descriptors are closed: our copy of the lock keeps others away until they can see us.
+  // Before the descriptors are closed: our copy of the lock keeps others away until they can see
+  // us.
   Running running = spec.running;
   running.monitor_pid = getpid();
   running.monitor_start_ticks = ProcessStartTicks(running.monitor_pid);

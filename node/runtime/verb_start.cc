@@ -188,9 +188,14 @@ absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
   BRAMBLE_RETURN_IF_ERROR(WriteRecord(settings.paths, record));
   const ContainerRecord written = record;
   BRAMBLE_RETURN_IF_ERROR(Launch(settings, record, rootfs, init.halt_signal).status());
-  BRAMBLE_RETURN_IF_ERROR(FinishLimits(settings, record));
-  if (!(record == written)) {
-    BRAMBLE_RETURN_IF_ERROR(WriteRecord(settings.paths, record));
+  absl::Status finished = FinishLimits(settings, record);
+  if (finished.ok() && !(record == written)) {
+    finished = WriteRecord(settings.paths, record);
+  }
+  if (!finished.ok()) {
+    // It never ran without its limits.
+    BRAMBLE_RETURN_IF_ERROR(EndContainer(settings, spec.id, 0));
+    return finished;
   }
   return record;
 }
