@@ -13,6 +13,7 @@
 #include "api/node_protocol.h"
 #include "api/token.h"
 #include "base/encoding.h"
+#include "base/timer.h"
 #include "base/tls_testing.h"
 
 namespace bramble::node {
@@ -25,6 +26,7 @@ class SimulatedController {
   bool approve = true;  // without a token: at once, or after a person
   int64_t lease_ms = 0;
   int64_t heartbeat_ms = 10'000;
+  int64_t stop_ms = 30'000;
   std::string held;  // answers the Hello with this
   std::string session_value = "s1";
   std::map<std::string, std::string> blobs;
@@ -201,6 +203,7 @@ class SimulatedController {
                         .session_value = session_value,
                         .heartbeat_ms = heartbeat_ms,
                         .lease_ms = lease_ms,
+                        .stop_ms = stop_ms,
                         .signed_time_ms = SystemClock().Wall().time_since_epoch().count(),
                         .address = "172.16.0.11/24"});
     } else if (const auto* heartbeat = std::get_if<api::Heartbeat>(&message)) {

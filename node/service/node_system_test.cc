@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// bramble-node and bramble-lease-holder as processes, with real containers, against a simulated
+// controller: what happens to containers when the agent is killed, alone, or hangs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <optional>
+
+#include "base/file.h"
+#include "base/run_on_loop.h"
+#include "base/subprocess.h"
+#include "base/temporary_directory.h"
+#include "base/timer.h"
+#include "node/runtime/lxc_runtime.h"
+#include "node/service/simulated_controller.h"
+
+namespace bramble::node {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class NodeSystemTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (getuid() != 0) {
+      GTEST_SKIP() << "needs root: real containers";
+    }
+    // Containers' root ids, which are users of no name, pass through it.
+    ASSERT_EQ(chmod(directory_.path().c_str(), 0711), 0);
+    const std::filesystem::path archive = directory_ / "busybox.tar";
+    const absl::StatusOr<std::string> made =
+        RunCommandForOutput({.argv = {"tools/dev/image-busybox", archive.string()}});
+    ASSERT_TRUE(made.ok()) << made.status();
+    const std::string bytes = ReadFile(archive, 64 << 20).value();
+    digest_ = Sha256(bytes).Hex();
+    controller_.blobs[digest_] = bytes;
+    runtime_ = std::make_unique<LxcRuntime>(
+        loop_,
+        LxcRuntime::Options{.program = Bin() / "bramble-runtime",
+                            .state = directory_ / "state",
+                            .run = directory_ / "run",
+                            .seccomp_profile = Bin() / "container.seccomp"},
+        Logger());
+    StartHolder();
+    StartAgent();
+    ASSERT_TRUE(Until([&] { return !controller_.heartbeats.empty(); }));
+  }
+
+  void TearDown() override {
+    agent_.reset();
+    if (runtime_ != nullptr) {
+      for (const auto& [id, container] : List()) {
+        EXPECT_TRUE(RunOnLoop(loop_, runtime_->Delete(id)).ok());
+      }
+    }
+    holder_.reset();
+    runtime_.reset();
+    RunOnLoop(loop_, controller_.Stop());
+  }
+
+  static std::filesystem::path Bin() {
+    const char* bin = getenv("BRAMBLE_BIN");
+    return bin != nullptr ? bin : "build/debug/bin";
+  }
+  Process Spawn(std::vector<std::string> argv) {
+    absl::StatusOr<Process> process =
+        Process::Spawn({.argv = std::move(argv), .out = Stdio::Inherit(), .err = Stdio::Inherit()});
+    EXPECT_TRUE(process.ok()) << process.status();
+    return *std::move(process);
+  }
+  void StartHolder() {
+    ASSERT_TRUE(MakeDirectories(directory_ / "run", 0711).ok());
+    holder_ = Spawn({(Bin() / "bramble-lease-holder").string(), "--socket",
+                     (directory_ / "run/lease.sock").string()});
+  }
+  void StartAgent() {
+    const std::string config =
+        StrCat("name = \"pi-1\"\njoin_token = \"", controller_.Token(), "\"\nstate_dir = \"",
+               (directory_ / "state").string(), "\"\nrun_dir = \"", (directory_ / "run").string(),
+               "\"\nstart_jitter = \"1ms\"\nreconnect_max = \"100ms\"\nid_first = 1342177280\n",
+               "id_ranges = 8\n[network]\nmanage = false\n");
+    ASSERT_TRUE(WriteFileAtomically(directory_ / "node.toml", config).ok());
+    agent_ = Spawn({(Bin() / "bramble-node").string(), "--config",
+                    (directory_ / "node.toml").string()});
+  }
+
+  asio::awaitable<bool> UntilTrue(std::function<bool()> condition) {
+    for (int i = 0; i < 3000 && !condition(); ++i) {
+      co_await SleepFor(milliseconds(10));
+    }
+    co_return condition();
+  }
+  [[nodiscard]] bool Until(std::function<bool()> condition) {
+    return RunOnLoop(loop_, UntilTrue(std::move(condition)));
+  }
+
+  std::map<ContainerId, RuntimeContainer> List() {
+    std::map<ContainerId, RuntimeContainer> all;
+    const absl::StatusOr<std::vector<RuntimeContainer>> listed = RunOnLoop(loop_, runtime_->List());
+    EXPECT_TRUE(listed.ok()) << listed.status();
+    for (const RuntimeContainer& container : listed.value_or(std::vector<RuntimeContainer>())) {
+      all[container.spec.id] = container;
+    }
+    return all;
+  }
+  pid_t InitOf(const ContainerId& id) { return List()[id].init_pid; }
+
+  api::NodeContainer Container(const std::string& name, api::PlacementClass placement) {
+    api::NodeContainer container;
+    // Unique on this machine: cgroups are named by it.
+    container.id = ContainerId::Trusted(StrCat("t", getpid(), "-", name));
+    container.name = ContainerName::Trusted(name);
+    container.project = ProjectName::Trusted("default");
+    container.spec.image = "busybox";
+    container.spec.placement.placement_class = placement;
+    container.spec.stop_grace_s = 1;
+    container.image_digest = digest_;
+    container.architecture = "amd64";
+    return container;
+  }
+  api::NodeContainer Pinned() { return Container("pinned", api::PlacementClass::kPinned); }
+  api::NodeContainer Movable() { return Container("movable", api::PlacementClass::kMovable); }
+
+  void Want(std::vector<api::NodeContainer> containers) {
+    controller_.Send(api::Desired{
+        .version = {1, ++generation_}, .full = true, .containers = std::move(containers)});
+  }
+  bool Runs(const ContainerId& id) {
+    return controller_.containers[id].state == api::ContainerState::kRunning;
+  }
+
+  asio::io_context loop_;
+  TemporaryDirectory directory_;
+  SimulatedController controller_{loop_};
+  std::unique_ptr<LxcRuntime> runtime_;
+  std::optional<Process> holder_;
+  std::optional<Process> agent_;
+  std::string digest_;
+  uint64_t generation_ = 0;
+};
+
+TEST_F(NodeSystemTest, AnAgentThatIsKilledAndStartedAgainDoesNotTouchContainers) {
+  const ContainerId id = Pinned().id;
+  Want({Pinned()});
+  ASSERT_TRUE(Until([&] { return Runs(id); }));
+  const RuntimeContainer before = List()[id];
+  ASSERT_GT(before.init_pid, 0);
+
+  for (int kill_number = 0; kill_number < 3; ++kill_number) {
+    agent_->Signal(SIGKILL);
+    ASSERT_TRUE(agent_->Wait().ok());
+    controller_.containers.clear();
+    const size_t hellos = controller_.hellos.size();
+    StartAgent();
+    ASSERT_TRUE(Until([&] { return controller_.hellos.size() > hellos && Runs(id); }));
+    EXPECT_EQ(controller_.hellos.back().version, (api::Version{1, generation_}));
+    const RuntimeContainer after = List()[id];
+    EXPECT_EQ(after.init_pid, before.init_pid);
+    EXPECT_EQ(after.init_start_ticks, before.init_start_ticks);
+  }
+
+  agent_->Signal(SIGTERM);
+  const absl::StatusOr<ExitStatus> ended = agent_->Wait();
+  ASSERT_TRUE(ended.ok());
+  EXPECT_TRUE(ended->ok()) << ended->ToString();
+  EXPECT_EQ(InitOf(id), before.init_pid) << "stopping the service leaves containers running";
+}
+
+TEST_F(NodeSystemTest, StartsWhatItsJournalSaysWithNoController) {
+  const ContainerId id = Pinned().id;
+  Want({Pinned()});
+  ASSERT_TRUE(Until([&] { return Runs(id); }));
+  const pid_t before = InitOf(id);
+  ASSERT_GT(before, 0);
+  // The controller says that it has taken note before the power goes.
+  ASSERT_TRUE(Until([&] {
+    return controller_.reports.back().version == api::Version{1, generation_};
+  }));
+  agent_->Signal(SIGKILL);
+  ASSERT_TRUE(agent_->Wait().ok());
+  RunOnLoop(loop_, controller_.Stop());
+  ASSERT_EQ(kill(before, SIGKILL), 0);
+  ASSERT_TRUE(Until([&] { return InitOf(id) == 0; }));
+  std::filesystem::remove(directory_ / "run/notes.json");  // a boot empties the run directory
+
+  StartAgent();
+  ASSERT_TRUE(Until([&] { return InitOf(id) > 0; }));
+  EXPECT_NE(InitOf(id), before);
+  const absl::StatusOr<std::string> status = RunCommandForOutput(
+      {.argv = {(Bin() / "bramble-node").string(), "status", "--config",
+                (directory_ / "node.toml").string()}});
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_THAT(*status, testing::HasSubstr("pinned"));
+}
+
+TEST_F(NodeSystemTest, AHungAgentsMovableContainersEndWithTheirLeaseAndPinnedOnesRunOn) {
+  controller_.lease_ms = 4000;
+  controller_.heartbeat_ms = 500;
+  controller_.stop_ms = 1000;
+  controller_.Disconnect();  // it learns the new timing
+  ASSERT_TRUE(Until([&] { return controller_.hellos.size() > 1; }));
+  const ContainerId pinned = Pinned().id;
+  const ContainerId movable = Movable().id;
+  ASSERT_TRUE(Until([&] { return controller_.heartbeats.size() > 2; }));
+  Want({Pinned(), Movable()});
+  ASSERT_TRUE(Until([&] { return Runs(pinned) && Runs(movable); }));
+  const pid_t pinned_init = InitOf(pinned);
+  const pid_t movable_init = InitOf(movable);
+  ASSERT_GT(movable_init, 0);
+  const size_t beats = controller_.heartbeats.size();
+  ASSERT_TRUE(Until([&] { return controller_.heartbeats.size() > beats + 1; }));
+  EXPECT_EQ(InitOf(movable), movable_init) << "a renewed lease";
+
+  const SystemClock clock;
+  const BootTime hung = clock.Boot();
+  ASSERT_EQ(kill(agent_->pid(), SIGSTOP), 0);
+  ASSERT_TRUE(Until([&] { return kill(movable_init, 0) != 0; }));
+  const auto took = clock.Boot() - hung;
+  // The last renewal was up to a heartbeat and its jitter before.
+  EXPECT_GT(took, milliseconds(3000));
+  EXPECT_LT(took, seconds(10));
+  EXPECT_EQ(InitOf(pinned), pinned_init);
+
+  ASSERT_EQ(kill(agent_->pid(), SIGCONT), 0);
+  ASSERT_TRUE(Until([&] { return InitOf(movable) > 0; })) << "under a fresh lease it runs again";
+  EXPECT_EQ(InitOf(pinned), pinned_init);
+}
+
+TEST_F(NodeSystemTest, WithoutALeaseHolderMovableContainersDoNotStart) {
+  holder_.reset();
+  controller_.lease_ms = 60'000;
+  controller_.heartbeat_ms = 500;
+  controller_.Disconnect();
+  ASSERT_TRUE(Until([&] { return controller_.hellos.size() > 1; }));
+  const ContainerId movable = Movable().id;
+  Want({Movable()});
+  ASSERT_TRUE(Until([&] { return controller_.containers.contains(movable); }));
+  EXPECT_THAT(controller_.containers[movable].reason,
+              testing::HasSubstr("bramble-lease-holder does not run"));
+
+  StartHolder();
+  ASSERT_TRUE(Until([&] { return Runs(movable); }));
+}
+
+}  // namespace
+}  // namespace bramble::node
