@@ -182,7 +182,8 @@ absl::StatusOr<CachedImage> DiskImageCache::Unpack(const std::string& digest) co
   const bool archive_is_useless =
       image.ok() || absl::IsDataLoss(image.status()) || absl::IsInvalidArgument(image.status());
   if (archive_is_useless) {
-    BRAMBLE_RETURN_IF_ERROR(RemoveBelow(directory, kArchive));
+    std::error_code ignored;  // a stale archive is overwritten by the next one
+    fs::remove(directory / kArchive, ignored);
   }
   if (!image.ok()) {
     BRAMBLE_RETURN_IF_ERROR(RemoveBelow(directory, kPart));

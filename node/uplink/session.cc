@@ -263,7 +263,7 @@ std::vector<api::Condition> Uplink::Conditions() const {
 
 // ---- up
 
-asio::awaitable<absl::Status> Uplink::Beat(Session& session) {
+asio::awaitable<void> Uplink::Beat(Session& session) {
   co_await session.welcome.Wait();
   while (true) {
     const BootTime now = parts_.clock.Boot();
@@ -277,8 +277,8 @@ asio::awaitable<absl::Status> Uplink::Beat(Session& session) {
     }
     const absl::Status sent = session.socket->TrySend({.bytes = api::Encode(heartbeat)});
     if (!sent.ok()) {
-      session.socket->Abort();
-      co_return sent;
+      session.socket->Abort();  // Receive ends then, and says why
+      co_return;
     }
     if (RenewalIsDue()) {
       if (const absl::Status renewed = co_await Renew(state_.controller); !renewed.ok()) {
@@ -309,7 +309,7 @@ void Uplink::OnHeartbeatReply(Session& session, const api::HeartbeatReply& reply
   }
 }
 
-asio::awaitable<absl::Status> Uplink::SendReports(Session& session) {
+asio::awaitable<void> Uplink::SendReports(Session& session) {
   co_await session.welcome.Wait();
   bool full = true;
   while (true) {
@@ -319,7 +319,7 @@ asio::awaitable<absl::Status> Uplink::SendReports(Session& session) {
       const absl::Status sent = co_await session.socket->Send(std::move(message));
       if (!sent.ok()) {
         session.socket->Abort();
-        co_return sent;
+        co_return;
       }
       full = false;
     }
@@ -350,10 +350,11 @@ void Uplink::OnDesired(Session& session, const api::Desired& desired) {
   }
 }
 
-asio::awaitable<absl::Status> Uplink::RunCommand(Session& session, api::Command command) {
+asio::awaitable<void> Uplink::RunCommand(Session& session, api::Command command) {
   const WallTime now = time_.At(parts_.clock.Boot());
   api::CommandResult result = co_await parts_.commands.Run(std::move(command), now);
-  co_return session.socket->TrySend({.bytes = api::Encode(result)});
+  // When the session has ended meanwhile the controller asks again, and has the same answer.
+  (void)session.socket->TrySend({.bytes = api::Encode(result)});
 }
 
 }  // namespace bramble::node

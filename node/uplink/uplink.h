@@ -112,9 +112,9 @@ class Uplink {
   asio::awaitable<absl::Status> OnWelcome(Session& session, api::Welcome welcome);
   void OnHeartbeatReply(Session& session, const api::HeartbeatReply& reply);
   void OnDesired(Session& session, const api::Desired& desired);
-  asio::awaitable<absl::Status> Beat(Session& session);
-  asio::awaitable<absl::Status> SendReports(Session& session);
-  asio::awaitable<absl::Status> RunCommand(Session& session, api::Command command);
+  asio::awaitable<void> Beat(Session& session);
+  asio::awaitable<void> SendReports(Session& session);
+  asio::awaitable<void> RunCommand(Session& session, api::Command command);
   api::Hello MakeHello() const;
   std::vector<api::Condition> Conditions() const;
   void TakeTime(int64_t signed_time_ms);
