@@ -84,8 +84,8 @@ class NodeSystemTest : public testing::Test {
                "\"\nstart_jitter = \"1ms\"\nreconnect_max = \"100ms\"\nid_first = 1342177280\n",
                "id_ranges = 8\n[network]\nmanage = false\n");
     ASSERT_TRUE(WriteFileAtomically(directory_ / "node.toml", config).ok());
-    agent_ = Spawn({(Bin() / "bramble-node").string(), "--config",
-                    (directory_ / "node.toml").string()});
+    agent_ =
+        Spawn({(Bin() / "bramble-node").string(), "--config", (directory_ / "node.toml").string()});
   }
 
   asio::awaitable<bool> UntilTrue(std::function<bool()> condition) {
@@ -190,9 +190,9 @@ TEST_F(NodeSystemTest, StartsWhatItsJournalSaysWithNoController) {
   StartAgent();
   ASSERT_TRUE(Until([&] { return InitOf(id) > 0; }));
   EXPECT_NE(InitOf(id), before);
-  const absl::StatusOr<std::string> status = RunCommandForOutput(
-      {.argv = {(Bin() / "bramble-node").string(), "status", "--config",
-                (directory_ / "node.toml").string()}});
+  const absl::StatusOr<std::string> status =
+      RunCommandForOutput({.argv = {(Bin() / "bramble-node").string(), "status", "--config",
+                                    (directory_ / "node.toml").string()}});
   ASSERT_TRUE(status.ok()) << status.status();
   EXPECT_THAT(*status, testing::HasSubstr("pinned"));
 }
