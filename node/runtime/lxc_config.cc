@@ -136,7 +136,10 @@ void AddNetwork(const RuntimeSpec& spec, Writer& out) {
     out.Add("lxc.net.0.mtu", StrCat(nic.mtu));
   }
   if (!nic.address.address.empty()) {
-    out.Add("lxc.net.0.ipv4.address", nic.address.str());
+    // With its broadcast address: liblxc makes 0.0.0.255 of a prefix alone, on which
+    // systemd-networkd goes on configuring the address until it gives up.
+    out.Add("lxc.net.0.ipv4.address",
+            StrCat(nic.address.str(), " ", nic.address.prefix().broadcast().str()));
     if (!nic.gateway.empty()) {
       out.Add("lxc.net.0.ipv4.gateway", nic.gateway.str());
     }

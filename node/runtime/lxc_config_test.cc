@@ -98,7 +98,7 @@ TEST(LxcConfigTest, SetsTheAddressBeforeInitRuns) {
   const auto items = Config(Spec());
 
   EXPECT_THAT(items, Contains(LxcItem{"lxc.net.0.type", "veth"}));
-  EXPECT_THAT(items, Contains(LxcItem{"lxc.net.0.ipv4.address", "172.16.0.64/24"}));
+  EXPECT_THAT(items, Contains(LxcItem{"lxc.net.0.ipv4.address", "172.16.0.64/24 172.16.0.255"}));
   EXPECT_THAT(items, Contains(LxcItem{"lxc.net.0.ipv4.gateway", "172.16.0.1"}));
   EXPECT_THAT(items, Contains(LxcItem{"lxc.net.0.hwaddr", "02:42:ac:10:00:40"}));
 }

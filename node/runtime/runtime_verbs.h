@@ -21,6 +21,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "node/runtime/cgroup_layout.h"
 #include "node/runtime/container_record.h"
 
 #include "absl/status/statusor.h"
@@ -70,5 +71,8 @@ absl::Status CleanUpKernel(const RuntimeSettings& settings, const ContainerId& i
 // As AdjustVerb; the caller has the lock.
 absl::Status AdjustLocked(const RuntimeSettings& settings, const RuntimeSpec& spec);
 RuntimeContainer Observe(const RuntimeSettings& settings, const ContainerRecord& record);
+// For many, with the layout read once.
+RuntimeContainer ObserveIn(const RuntimeSettings& settings, const ContainerRecord& record,
+                           const absl::StatusOr<CgroupLayout>& layout);
 
 }  // namespace bramble::node

@@ -167,6 +167,11 @@ absl::Status EndContainer(const RuntimeSettings& settings, const ContainerId& id
 }
 
 RuntimeContainer Observe(const RuntimeSettings& settings, const ContainerRecord& record) {
+  return ObserveIn(settings, record, ReadCgroupLayout());
+}
+
+RuntimeContainer ObserveIn(const RuntimeSettings& settings, const ContainerRecord& record,
+                           const absl::StatusOr<CgroupLayout>& layout) {
   RuntimeContainer container;
   container.spec = record.spec;
   container.disk_mode = record.disk_mode;
@@ -181,7 +186,6 @@ RuntimeContainer Observe(const RuntimeSettings& settings, const ContainerRecord&
   container.monitor_pid = running->monitor_pid;
   container.monitor_start_ticks = running->monitor_start_ticks;
   container.started_at = WallTime(std::chrono::milliseconds(running->started_at_ms));
-  const auto layout = ReadCgroupLayout();
   if (layout.ok() && IsFrozen(*layout, Group(settings, record.spec.id))) {
     container.state = RuntimeState::kFrozen;
   }
@@ -293,6 +297,7 @@ VerbResult ListVerb(const RuntimeSettings& settings, const json::value&) {
     closedir(dir);
   }
   std::sort(names.begin(), names.end());
+  const absl::StatusOr<CgroupLayout> layout = ReadCgroupLayout();
   json::array containers;
   for (const std::string& name : names) {
     const ContainerId id = ContainerId::Trusted(name);
@@ -302,7 +307,7 @@ VerbResult ListVerb(const RuntimeSettings& settings, const json::value&) {
     }
     ContainerRecord broken;
     broken.spec.id = id;
-    RuntimeContainer container = Observe(settings, record.ok() ? *record : broken);
+    RuntimeContainer container = ObserveIn(settings, record.ok() ? *record : broken, layout);
     container.broken = record.ok() ? "" : std::string(MessageOf(record.status()));
     containers.push_back(ToJson(container));
   }
