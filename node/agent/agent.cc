@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/agent/agent.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstdio>
+
 #include "base/file.h"
 #include "base/status.h"
 #include "node/journal/notes.h"
@@ -10,6 +15,18 @@ namespace {
 
 constexpr size_t kMaxNotesBytes = 4 << 20;
 constexpr std::chrono::seconds kJournalRetry{5};
+
+// For files that are void after a boot: readers find the old one or the new one, and nothing waits
+// for a disk, should the run directory be on one.
+absl::Status ReplaceWithoutSync(const std::filesystem::path& path, std::string_view bytes) {
+  const std::filesystem::path part = path.string() + ".new";
+  BRAMBLE_ASSIGN_OR_RETURN(const Fd fd, OpenFile(part, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  BRAMBLE_RETURN_IF_ERROR(WriteAll(fd.get(), bytes, part.string()));
+  if (::rename(part.c_str(), path.c_str()) != 0) {
+    return ErrnoStatus(errno, path.string());
+  }
+  return absl::OkStatus();
+}
 
 std::string_view NameOf(ActionKind kind) { return kActionNames[static_cast<size_t>(kind)]; }
 
@@ -404,9 +421,7 @@ void Agent::SaveNotes() {
   if (notes == notes_) {
     return;
   }
-  // In memory (tmpfs): a rename is all the safety it needs, and nothing waits for a disk.
-  if (absl::Status written = WriteFileAtomically(journal_.paths().Notes(), notes, 0600);
-      !written.ok()) {
+  if (absl::Status written = ReplaceWithoutSync(journal_.paths().Notes(), notes); !written.ok()) {
     log_.Warn("notes_not_written", {{"error", written}});
     return;
   }

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/fake_disk.h"
 #include "base/run_on_loop.h"
 #include "base/temporary_directory.h"
 #include "node/images/fake_image_cache.h"
@@ -35,7 +36,9 @@ struct Machine {
   asio::io_context loop;
   SystemClock clock;
   SeededRandom random{1};
-  SystemDisk disk;
+  SystemDisk system_disk;
+  FakeDisk fake_disk;
+  Disk* disk = &system_disk;  // where the journal is
   TemporaryDirectory directory;
   MemoryRuntime runtime;
   FakeImageCache images{directory.path() / "images"};
@@ -61,7 +64,7 @@ struct Machine {
     service = std::make_unique<NodeService>(NodeService::Parts{.loop = loop,
                                                                .clock = clock,
                                                                .random = random,
-                                                               .disk = disk,
+                                                               .disk = *disk,
                                                                .runtime = runtime,
                                                                .access = runtime,
                                                                .images = images,
@@ -285,7 +288,7 @@ TEST(NodeServiceTest, GoesOnWithAnArchiveWhereItWasCutOff) {
   Machine m;
   m.controller.blobs[kDigest] = std::string(300'000, 'x');
   const std::filesystem::path archive = m.images.ArchivePath(kDigest);
-  ASSERT_TRUE(m.disk.Write(archive, std::string(100'000, 'x')).ok());
+  ASSERT_TRUE(m.system_disk.Write(archive, std::string(100'000, 'x')).ok());
   m.Boot();
   ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
   api::NodeContainer web = Container("web");
@@ -306,6 +309,66 @@ TEST(NodeServiceTest, AMissingArchiveIsAReasonThatThePersonSees) {
   ASSERT_TRUE(
       m.Until([&] { return m.controller.containers[id].state == api::ContainerState::kFailed; }));
   EXPECT_THAT(m.controller.containers[id].reason, HasSubstr("image \"busybox\""));
+}
+
+TEST(NodeServiceTest, ALostJournalCostsNoContainer) {
+  Machine m;
+  m.disk = &m.fake_disk;
+  m.controller.blobs[kDigest] = "an archive";
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.controller.Send(Desired(7, {Container("web")}));
+  const ContainerId id = Container("web").id;
+  ASSERT_TRUE(m.Until([&] {
+    return !m.controller.reports.empty() && m.controller.reports.back().version.generation == 7;
+  }));
+  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.contains(id); }));
+  m.Halt();
+  for (const int slot : {0, 1}) {
+    const auto path = m.directory.path() / "state" / ("desired." + std::to_string(slot));
+    if (m.fake_disk.Read(path, 1 << 20).ok()) {
+      ASSERT_TRUE(m.fake_disk.Write(path, "bramble-record 1 9 9 9 garbage").ok());
+    }
+  }
+  m.runtime.calls.clear();
+  m.controller.containers.clear();
+
+  m.Boot();
+  EXPECT_TRUE(m.log.Contains("journal_lost"));
+  ASSERT_TRUE(m.Until([&] { return m.controller.containers.contains(id); }));
+  EXPECT_TRUE(m.controller.containers[id].definition.has_value()) << "shown as an orphan";
+  m.controller.Send(Desired(7, {Container("web")}));
+  ASSERT_TRUE(m.Until([&] { return !m.controller.containers[id].definition.has_value(); }));
+  EXPECT_EQ(m.controller.containers[id].state, api::ContainerState::kRunning);
+  EXPECT_THAT(m.runtime.calls, IsEmpty());
+}
+
+TEST(NodeServiceTest, AFullDiskStopsDeletionsAndIsReported) {
+  Machine m;
+  m.disk = &m.fake_disk;
+  m.controller.blobs[kDigest] = "an archive";
+  m.controller.heartbeat_ms = 500;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.controller.Send(Desired(1, {Container("web")}));
+  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.size() == 1; }));
+  ASSERT_TRUE(m.Until([&] { return m.controller.reports.back().version.generation == 1; }));
+
+  m.fake_disk.FailFrom(1, absl::ResourceExhaustedError("desired.1: No space left on device"));
+  m.controller.Send(Desired(2, {}, {Container("web").id}));
+  ASSERT_TRUE(m.Until([&] {
+    for (const api::Condition& condition : m.controller.heartbeats.back().conditions) {
+      if (condition.type == "journal-failed") {
+        return true;
+      }
+    }
+    return false;
+  }));
+  EXPECT_EQ(m.runtime.containers.size(), 1u) << "not before the tombstone is on disk";
+  EXPECT_EQ(m.controller.reports.back().version.generation, 1u);
+
+  m.fake_disk.Heal();
+  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.empty(); }));
 }
 
 // ---- streams
