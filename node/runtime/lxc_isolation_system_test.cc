@@ -105,6 +105,7 @@ TEST_F(LxcIsolationTest, RunsAsIdsOfTheHostThatAreNobodyElses) {
   EXPECT_THAT(text, HasSubstr(StrCat("Uid:\t", spec.ids.first, "\t")));
   EXPECT_THAT(text, HasSubstr("Seccomp:\t2"));
   EXPECT_THAT(Shell("c1", "id -u; cat /proc/self/uid_map"), HasSubstr("65536"));
+  EXPECT_EQ(Shell("c1", "stat -c %a / /etc /etc/hosts", "user"), "755\n755\n644\nexit 0");
 }
 
 TEST_F(LxcIsolationTest, SharesOneTreeBetweenContainersWithRangesOfTheirOwn) {

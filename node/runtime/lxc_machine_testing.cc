@@ -95,6 +95,7 @@ const char* LxcMachine::Unfit() {
 void LxcMachine::UseUnifiedCgroups() { unified_cgroups = true; }
 
 LxcMachine::LxcMachine() {
+  umask(022);
   EnterOwnNetwork(unified_cgroups);
   char name[] = "/tmp/bramble-lxc-XXXXXX";
   BRAMBLE_CHECK(mkdtemp(name) != nullptr, "/tmp can be written");
@@ -102,6 +103,7 @@ LxcMachine::LxcMachine() {
   cgroup_root_ = StrCat("bramble-test-", getpid());
   MakeImage();
   MakeBridge();
+  umask(077);  // as the service has it
   RestartAgent();
 }
 

@@ -10,6 +10,7 @@
 
 #include <linux/close_range.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -112,6 +113,7 @@ int Main(int argc, char** argv) {
   // What it starts (exec, the container's init) gets standard input, output and error, and no more.
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   signal(SIGPIPE, SIG_IGN);
+  umask(022);  // a service's is 077, and what is made here is also the container's root directory
   const VerbResult result = RunVerb(*verb, settings, request_fd);
   const json::object answer = result.ok() ? json::object{{"value", *result}}
                                           : json::object{{"error", StatusToJson(result.status())}};
