@@ -141,9 +141,13 @@ void LedgerContainers::Create(const Principal& who, CreateContainer request, Wri
                               WriteDone done) {
   auto apply = [&](Change& change) -> absl::StatusOr<Written> {
     BRAMBLE_ASSIGN_OR_RETURN(ContainerRecord record, Prepare(who, request));
-    if (ledger_.state().FindContainer(request.project.str(), request.name.str()) != nullptr) {
+    if (const ContainerRecord* other =
+            ledger_.state().FindContainer(request.project.str(), request.name.str())) {
       return absl::AlreadyExistsError(
-          StrCat("container \"", request.name.str(), "\": exists already; choose another name"));
+          StrCat("container \"", request.name.str(),
+                 other->api.deleting
+                     ? "\": is being deleted; its name is free when its node has confirmed that"
+                     : "\": exists already; choose another name"));
     }
     record.api.id = ContainerId::Trusted(RandomIdText(ledger_.random()));
     record.api.created_at = change.now();

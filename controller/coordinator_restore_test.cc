@@ -174,6 +174,26 @@ TEST_F(RestoreTest, AFullDiskFailsTheRequestClearlyAndNothingIsHalfApplied) {
   EXPECT_TRUE(told);
 }
 
+TEST_F(RestoreTest, ListsAreRenderedAnewAfterTheStateWasReadAgain) {
+  const std::string before = *coordinator_->containers().List(Admin(), {})->body;
+  for (int round = 0; round < 20; ++round) {
+    store_.FailWith(absl::ResourceExhaustedError("disk full"));
+    for (int i = 0; i <= round; ++i) {
+      auto [answer, done] = Expect();
+      coordinator_->containers().Create(Admin(), Request("x" + std::to_string(i)), {}, done);
+    }
+    EXPECT_NE(*coordinator_->containers().List(Admin(), {})->body, before);
+    store_.RunPending();
+    store_.FailWith(absl::OkStatus());
+    Pass(std::chrono::seconds(5));
+    EXPECT_EQ(json::parse(*coordinator_->containers().List(Admin(), {})->body)
+                  .at("items")
+                  .as_array()
+                  .size(),
+              2u);
+  }
+}
+
 TEST_F(RestoreTest, WhatNodesReportedWhileTheDiskWasFullIsNotLost) {
   ASSERT_TRUE(Create(Request("web")).ok());
   const std::string home = Container("web").status.node;

@@ -10,6 +10,8 @@ namespace bramble::controller {
 namespace {
 
 constexpr size_t kMaxCommandsWaiting = 1000;
+// Not at every heartbeat: each time the lists of nodes are rendered anew.
+constexpr std::chrono::seconds kSeenEvery{30};
 
 SharedText Shared(const api::ControllerMessage& message) {
   return std::make_shared<const std::string>(api::Encode(message));
@@ -148,6 +150,10 @@ void LedgerSessions::OnHeartbeat(const NodeId& node, Session& session,
     parts_.fleet.Put(change, std::move(changed));
     parts_.ledger.Commit(std::move(change), nullptr);
     record = parts_.ledger.state().nodes().Find(node.str());
+  }
+  const WallTime now = parts_.ledger.clock().Wall();
+  if (now - record->api.last_seen_at.value_or(WallTime{}) >= kSeenEvery) {
+    parts_.ledger.EditNode(node.str())->api.last_seen_at = now;
   }
   const Timing& timing = parts_.health.timing();
   const api::HeartbeatReply reply{

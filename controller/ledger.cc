@@ -162,6 +162,7 @@ absl::Status Ledger::Reload() {
     fresh.AddEvent(std::move(event), kStoredEvents);
   }
   fresh.SetRevision(snapshot.revision);
+  fresh.Succeed(state_);
   state_ = std::move(fresh);
   durable_ = snapshot.revision;
   restored_ = snapshot.restored;

@@ -259,6 +259,15 @@ void State::Erase(RowKind kind, const std::string& id, uint64_t revision) {
   }
 }
 
+void State::Succeed(const State& old) {
+  nodes_.Succeed(old.nodes_);
+  containers_.Succeed(old.containers_);
+  images_.Succeed(old.images_);
+  flavors_.Succeed(old.flavors_);
+  tokens_.Succeed(old.tokens_);
+  operations_.Succeed(old.operations_);
+}
+
 void State::AddEvent(EventRecord event, size_t keep) {
   events_.push_back(std::move(event));
   while (events_.size() > keep) {

@@ -56,6 +56,8 @@ class Table {
   }
   // Rises with every change, also with those that are not stored (a node's liveness).
   uint64_t version() const { return version_; }
+  // This table replaces `old`: no version is seen twice.
+  void Succeed(const Table& old) { version_ += old.version_ + 1; }
   void Touch(std::string_view id) {
     if (const auto found = entries_.find(id); found != entries_.end()) {
       found->second.body.reset();
@@ -131,6 +133,8 @@ class State {
   void Erase(RowKind kind, const std::string& id, uint64_t revision);
   void AddEvent(EventRecord event, size_t keep);
   void SetEventsBegin(uint64_t revision) { events_begin_ = revision; }
+  // This state, read anew, replaces `old`.
+  void Succeed(const State& old);
 
   // What is not stored: in place, with no revision.  nullptr: no such object.
   NodeRecord* EditNode(std::string_view id) { return nodes_.Edit(id); }

@@ -236,8 +236,7 @@ TEST(SqliteStoreTest, AStoreThatGoesWhileACommitIsUnderWayEndsItAndAnswersNobody
     auto store = SqliteStore::Open(directory.file(), threads.executors()).value();
     const uint64_t next = store->Load()->revision + 1;
     store->Commit(OneNode(next, "n1"), [&](absl::Status) { ++answers; });
-    threads.RunOne();
-    threads.RunOne();
+    threads.RunOne();  // the batch begins
     store.reset();
     threads.Settle();
   }
