@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A controller and two nodes in network namespaces, real containers, and what happens when things are killed, cut off,
+# rolled back and drained.  Needs root.
+set -euo pipefail
+: "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
+# shellcheck source=tests/script.sh
+source "$BRAMBLE_SOURCE/tests/script.sh"
+
+readonly CLUSTER_PREFIX=brsys
+readonly CLUSTER_STATE=$scratch/cluster
+readonly CLUSTER_BIN=$BRAMBLE_BIN
+# shellcheck source=tools/dev/cluster/network.sh
+source "$BRAMBLE_SOURCE/tools/dev/cluster/network.sh"
+# shellcheck source=tools/dev/cluster/hosts.sh
+source "$BRAMBLE_SOURCE/tools/dev/cluster/hosts.sh"
+# shellcheck source=tools/dev/cluster/programs.sh
+source "$BRAMBLE_SOURCE/tools/dev/cluster/programs.sh"
+
+take_down() {
+  if [ "$checks_failed" -gt 0 ]; then
+    tail -n 40 "$CLUSTER_STATE"/log/*.log || true
+  fi
+  hosts_kill ""
+  network_remove
+  rm -rf "$scratch"
+}
+trap take_down EXIT
+
+container() { cluster_cli container show "$1" -o json | jq -r "$2"; }
+state_of() { container "$1" .status.state; }
+is() { [ "$("$1" "$2")" = "$3" ]; }
+node_state() { cluster_cli node show "$1" -o json | jq -r .state; }
+page_of() { in_host controller curl -sf --max-time 3 "http://$(container "$1" .status.address)/"; }
+
+# The init of a container, as this machine numbers it: process 1 two PID namespaces down, in a cgroup with its id.
+init_pid() { # container
+  local id pid
+  id=$(container "$1" .id)
+  for pid in $(cgroup_pids); do
+    if grep -qs "$id" "/proc/$pid/cgroup" &&
+      awk '$1 == "NSpid:" { exit !(NF == 4 && $4 == 1) }' "/proc/$pid/status" 2>/dev/null; then
+      printf '%s\n' "$pid"
+      return
+    fi
+  done
+}
+
+# The process of a program on a host, as this machine numbers it.
+pid_of() { # host program
+  local pid
+  for pid in $(cgroup_pids "$1"); do
+    if [ "$(basename "$(readlink "/proc/$pid/exe")")" = "$2" ]; then
+      printf '%s\n' "$pid"
+      return
+    fi
+  done
+  return 1
+}
+kill_program() { # host program
+  local pid
+  pid=$(pid_of "$1" "$2")
+  kill -KILL "$pid"
+  wait_for 5 gone "$pid"
+}
+node_programs_start() { # number
+  start_daemon "node-$1" bramble-lease-holder --socket "$CLUSTER_STATE/node-$1/run/lease.sock"
+  start_daemon "node-$1" bramble-node --config "$CLUSTER_STATE/node-$1/node.toml"
+}
+
+gone() { [ ! -e "/proc/$1" ]; }
+
+bring_up() {
+  local token number
+  mkdir -p "$CLUSTER_STATE/controller"
+  cat >"$CLUSTER_STATE/controller/controller.toml" <<END
+name = "test"
+state_dir = "$CLUSTER_STATE/controller/state"
+run_dir = "$CLUSTER_STATE/controller/run"
+[nodes]
+addresses = ["172.16.0.1:8444"]
+[network]
+interface = "eth0"
+[timing]
+preset = "fast"
+END
+  network_switch
+  network_host controller 172.16.0.1/24
+  host_boot controller
+  controller_start
+  cluster_cli cluster init --controller https://172.16.0.1:8443 --state "$CLUSTER_STATE/controller/state"
+  token=$(cluster_cli token create --max-uses 2 -o name)
+  for number in 1 2; do
+    network_host "node-$number"
+    host_boot "node-$number"
+    node_start "$number" "$token"
+  done
+  for number in 1 2; do
+    wait_for 30 is node_state "node-$number" ready
+  done
+  "$BRAMBLE_SOURCE/tools/dev/image-busybox" "$scratch/busybox.tar"
+  cluster_cli image import "$scratch/busybox.tar" --name busybox
+}
+
+a_container_runs_and_is_reached() {
+  expect_success 'run' cluster_cli container run web --image busybox --node node-1
+  expect_equal 'state' "$(state_of web)" running
+  expect_success 'page over the cluster network' wait_for 10 page_of web
+  expect_equal 'host name inside' "$(cluster_cli container exec web -- hostname)" web
+  expect_equal 'root inside is nobody outside' "$(cluster_cli container exec web -- cat /proc/self/uid_map | awk '{print ($2 > 65535)}')" 1
+  expect_failure 'exit code passes through' '' cluster_cli container exec web -- sh -c 'exit 7'
+}
+
+the_agent_may_die() {
+  local before after
+  before=$(init_pid web)
+  kill_program node-1 bramble-node
+  sleep 1
+  expect_success 'the page is served with no agent' page_of web
+  start_daemon node-1 bramble-node --config "$CLUSTER_STATE/node-1/node.toml"
+  expect_success 'the node is back' wait_for 30 is node_state node-1 ready
+  after=$(init_pid web)
+  expect_equal 'the same init' "$after" "$before"
+  expect_success 'still running' wait_for 10 is state_of web running
+  expect_equal 'exec works again' "$(cluster_cli container exec web -- hostname)" web
+}
+
+the_controller_may_die_at_any_moment() {
+  local number made=()
+  for number in 1 2 3 4 5 6 7 8; do
+    if [ "$number" -eq 5 ]; then
+      kill_program controller bramble-controller
+      controller_start
+    fi
+    if cluster_cli container create "c$number" --image busybox --no-wait >/dev/null 2>&1; then
+      made+=("c$number")
+    fi
+  done
+  kill_program controller bramble-controller
+  controller_start
+  for number in "${made[@]}"; do
+    expect_success "acknowledged $number is there" cluster_cli container show "$number"
+  done
+  for number in "${made[@]}"; do
+    expect_success "delete $number" cluster_cli container delete "$number"
+  done
+}
+
+a_node_starts_what_is_pinned_by_itself() {
+  kill_program controller bramble-controller
+  hosts_kill node-1  # as a power cut: all of the node at once, containers too
+  expect_failure 'nothing serves' '' page_at "$web_address"
+  host_boot node-1
+  node_programs_start 1
+  expect_success 'it serves again with no controller' wait_for 30 page_at "$web_address"
+  controller_start
+  expect_success 'the node is back' wait_for 30 is node_state node-1 ready
+}
+
+a_rolled_back_controller_destroys_nothing() {
+  local before_epoch
+  before_epoch=$(cluster_cli cluster status -o json | jq .epoch)
+  kill_program controller bramble-controller
+  cp -a "$CLUSTER_STATE/controller/state" "$scratch/snapshot"
+  controller_start
+  expect_success 'run after the snapshot' cluster_cli container run later --image busybox --node node-1
+  kill_program controller bramble-controller
+  rm -rf "$CLUSTER_STATE/controller/state"
+  cp -a "$scratch/snapshot" "$CLUSTER_STATE/controller/state"
+  controller_start
+  expect_success 'the node is back' wait_for 30 is node_state node-1 ready
+  expect_success 'the epoch rose' wait_for 10 epoch_above "$before_epoch"
+  expect_success 'what it did not know is adopted' wait_for 10 cluster_cli container show later
+  expect_success 'and runs' page_at "$(container later .status.address)"
+  expect_success 'as what it knew' page_at "$web_address"
+}
+epoch_above() { [ "$(cluster_cli cluster status -o json | jq .epoch)" -gt "$1" ]; }
+page_at() { in_host controller curl -sf --max-time 3 "http://$1/"; }
+
+a_movable_container_is_never_twice() {
+  local old_pid
+  expect_success 'run' cluster_cli container run mover --image busybox --class movable
+  local from to
+  from=$(container mover .status.node)
+  to=node-1
+  [ "$from" != node-1 ] || to=node-2
+  old_pid=$(init_pid mover)
+  in_host switch ip link set "p-$from" down
+  expect_success 'its node stops it when the lease runs out' wait_for 50 gone "$old_pid"
+  expect_success 'it runs elsewhere' wait_for 60 is_on mover "$to"
+  in_host switch ip link set "p-$from" up
+  expect_success 'the node comes back' wait_for 90 is node_state "$from" ready
+  expect_equal 'it stays where it is' "$(container mover .status.node)" "$to"
+  expect_success 'delete' cluster_cli container delete mover
+}
+is_on() { [ "$(container "$1" .status.node)" = "$2" ] && [ "$(state_of "$1")" = running ]; }
+
+drain_moves_what_is_movable() {
+  local from to
+  expect_success 'run' cluster_cli container run mover --image busybox --class movable
+  from=$(container mover .status.node)
+  to=node-1
+  [ "$from" != node-1 ] || to=node-2
+  expect_success 'drain' cluster_cli node drain "$from" --leave-pinned
+  expect_success 'it runs elsewhere' wait_for 30 is_on mover "$to"
+  expect_equal 'the pinned one stays' "$(container web .status.node)" node-1
+  expect_success 'restore' cluster_cli node restore "$from"
+  expect_success 'delete' cluster_cli container delete mover
+}
+
+nothing_is_left() {
+  expect_success 'delete web' cluster_cli container delete web
+  expect_success 'delete later' cluster_cli container delete later
+  expect_equal 'no container' "$(cluster_cli container list -o json | jq '.items | length')" 0
+  expect_equal 'no mount on the host' "$(grep -c "$CLUSTER_STATE" /proc/self/mounts || true)" 0
+  expect_equal 'no container directory' "$(find "$CLUSTER_STATE"/node-*/state/containers -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" 0
+}
+
+bring_up
+a_container_runs_and_is_reached
+web_address=$(container web .status.address)
+the_agent_may_die
+the_controller_may_die_at_any_moment
+a_node_starts_what_is_pinned_by_itself
+a_rolled_back_controller_destroys_nothing
+a_movable_container_is_never_twice
+drain_moves_what_is_movable
+nothing_is_left
+end_of_test
