@@ -320,6 +320,8 @@ Acceptance Agent::OnDesired(const api::Desired& desired) {
   return accepted;
 }
 
+void Agent::OnSession() { core_.OnSession(clock_.Boot()); }
+
 void Agent::OnLease(BootTime until) {
   core_.OnLease(until, clock_.Boot());
   Pump();

@@ -90,6 +90,7 @@ class Agent {
 
   // ---- from the controller
   Acceptance OnDesired(const api::Desired& desired);
+  void OnSession();
   void OnLease(BootTime until);
   void SetStopAfterLease(std::chrono::milliseconds stop);
 

@@ -137,8 +137,9 @@ bool AgentCore::LeaseCovers(const Entry& entry, BootTime now) const {
 }
 
 bool AgentCore::LeaseAllowsStart(const Entry& entry, BootTime now) const {
-  return !IsMovable(*entry.desired) || (holder_present_ && lease_until_.has_value() &&
-                                        now + options_.lease_margin < *lease_until_);
+  return !IsMovable(*entry.desired) ||
+         (!needs_sync_ && holder_present_ && lease_until_.has_value() &&
+          now + options_.lease_margin < *lease_until_);
 }
 
 bool AgentCore::EarlierOrderPending(const Entry& entry) const {

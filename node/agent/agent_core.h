@@ -112,6 +112,9 @@ class AgentCore {
   void OnFetched(const std::string& digest, const absl::Status& status, BootTime now);
   void OnExited(const ContainerId& id, Ended ended, BootTime now);
   void OnImages(std::set<std::string> images) { images_ = std::move(images); }
+  // A session with the controller begins.  After a lapse of the lease a movable container may run
+  // elsewhere by now: none is started before the whole desired state has come, whatever the lease.
+  void OnSession(BootTime now);
   // Movable containers may run until `until`.
   void OnLease(BootTime until, BootTime now);
   void OnLeaseHolder(bool present, BootTime now);
@@ -187,6 +190,7 @@ class AgentCore {
   std::set<std::string> images_;
   std::set<std::string> fetching_;
   std::optional<BootTime> lease_until_;
+  bool needs_sync_ = true;
   bool holder_present_ = false;
   std::optional<BootTime> holder_gone_since_;
   size_t actions_in_flight_ = 0;

@@ -562,6 +562,25 @@ TEST(AgentCoreTest, AMovableContainerRunsUnderALeaseOnly) {
   EXPECT_TRUE(world.Runs("m"));
 }
 
+TEST(AgentCoreTest, AfterALapseAFreshLeaseAloneStartsNothingThatMayRunElsewhere) {
+  World world;
+  world.Want(1, {Movable("m")});
+  world.Lease(seconds(60));
+  world.core->OnSession(world.now);
+  world.Exit("c-m", 1);
+  world.Pass(seconds(1));
+  EXPECT_TRUE(world.Runs("m")) << "under a lease that never lapsed it cannot be elsewhere";
+
+  world.Pass(seconds(60));
+  EXPECT_FALSE(world.Runs("m"));
+  world.core->OnSession(world.now);
+  world.Lease(seconds(60));
+  EXPECT_FALSE(world.Runs("m"));
+  world.Want(2, {Movable("m")});
+  world.Run();
+  EXPECT_TRUE(world.Runs("m"));
+}
+
 TEST(AgentCoreTest, TheStopAfterALostLeaseIsShorterThanTheKill) {
   World world;
   api::NodeContainer m = Movable("m");

@@ -74,6 +74,7 @@ Acceptance AgentCore::OnDesired(const api::Desired& desired, BootTime now) {
   if (!desired.full && desired.version != version_ && desired.base != version_) {
     return Acceptance::kNeedsFull;
   }
+  needs_sync_ = needs_sync_ && !desired.full;
   bool changed = desired.version != version_;
   version_ = desired.version;
   if (desired.full || changed) {
@@ -319,6 +320,10 @@ void AgentCore::Exited(Entry& entry, Ended ended, BootTime now) {
   entry.notes.failures = stable ? 1 : entry.notes.failures + 1;
   ++entry.notes.restarts;
   WaitOrGiveUp(entry, now);
+}
+
+void AgentCore::OnSession(BootTime now) {
+  needs_sync_ = needs_sync_ || !lease_until_.has_value() || now >= *lease_until_;
 }
 
 void AgentCore::OnLease(BootTime until, BootTime now) {

@@ -93,8 +93,9 @@ api::ObservedContainer AgentCore::ObserveOne(const ContainerId& id, const Entry&
   if (entry.phase == Phase::kStopped && entry.desired.has_value() &&
       entry.desired->spec.desired != api::DesiredState::kStopped) {
     if (!LeaseAllowsStart(entry, now)) {
-      observed.reason = holder_present_ ? "movable: waits for a lease from the controller"
-                                        : "movable: bramble-lease-holder does not run on this node";
+      observed.reason = holder_present_
+                            ? "movable: waits for a lease and the word of the controller"
+                            : "movable: bramble-lease-holder does not run on this node";
     } else {
       observed.state = api::ContainerState::kStarting;
     }

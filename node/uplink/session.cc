@@ -200,6 +200,7 @@ asio::awaitable<absl::Status> Uplink::OnMessage(Session& session, api::Controlle
 asio::awaitable<absl::Status> Uplink::OnWelcome(Session& session, api::Welcome welcome) {
   TakeTime(welcome.signed_time_ms);
   parts_.agent.SetStopAfterLease(milliseconds(welcome.stop_ms));
+  parts_.agent.OnSession();
   session.heartbeat = HeartbeatEvery(welcome.heartbeat_ms);
   // Durable before anything else: should the power go now, the next session shows this value or
   // the one before it, and the controller takes both.
