@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <lxc/lxccontainer.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -112,6 +113,7 @@ void LeaveCgroups(const MonitorSpec& spec) {
   if (!WriteRunning(spec.paths, spec.id, running).ok() || !BecomeDaemon(spec.keep_path)) {
     _exit(kExitSetUp);
   }
+  malloc_trim(0);  // the verb's; there is a monitor for each container, as long as it runs
   lxc_container* container = lxc_container_new(spec.paths.LxcName(spec.id).c_str(), kLxcPath);
   if (container == nullptr) {
     _exit(kExitSetUp);
