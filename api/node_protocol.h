@@ -181,7 +181,8 @@ struct Command {
 // This session is refused until a person decides (a cloned card); the node retries slowly.
 struct Held {
   std::string reason;
-  bool new_identity = false;  // a person decided: forget key, certificate and session, and join anew
+  bool new_identity =
+      false;  // a person decided: forget key, certificate and session, and join anew
 };
 
 using NodeMessage = std::variant<Hello, Heartbeat, Report, CommandResult, Resync>;
