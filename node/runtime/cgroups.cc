@@ -182,6 +182,19 @@ absl::Status ApplyLimits(const CgroupLayout& layout, const std::string& group,
   return absl::OkStatus();
 }
 
+absl::Status ApplyOptionalLimits(const CgroupLayout& layout, const std::string& group,
+                                 const RuntimeLimits& limits, std::vector<std::string>& degraded) {
+  std::vector<std::string> missing;
+  const std::vector<CgroupSetting> settings = CgroupSettingsFor(limits, layout, missing);
+  degraded.insert(degraded.end(), missing.begin(), missing.end());
+  for (const CgroupSetting& setting : settings) {
+    if (setting.optional) {
+      BRAMBLE_RETURN_IF_ERROR(WriteSetting(layout, group, setting, degraded));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SetFrozen(const CgroupLayout& layout, const std::string& group, bool frozen) {
   const CgroupHierarchy* freezer = layout.Find("freezer");
   std::string path;

@@ -19,6 +19,11 @@ absl::StatusOr<CgroupLayout> ReadCgroupLayout();
 absl::Status ApplyLimits(const CgroupLayout& layout, const std::string& group,
                          const RuntimeLimits& limits, std::vector<std::string>& degraded);
 
+// Only those limits that not every kernel has; says in `degraded` which it lacks, and for which of
+// the others there is no controller.  LxcConfigFor sees to the rest.
+absl::Status ApplyOptionalLimits(const CgroupLayout& layout, const std::string& group,
+                                 const RuntimeLimits& limits, std::vector<std::string>& degraded);
+
 // Waits until every process of the group stands still, or moves again.
 absl::Status SetFrozen(const CgroupLayout& layout, const std::string& group, bool frozen);
 bool IsFrozen(const CgroupLayout& layout, const std::string& group);

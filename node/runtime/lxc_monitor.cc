@@ -185,7 +185,7 @@ absl::StatusOr<std::string> LxcMountPoint() {
   struct stat info = {};
   if (stat(BRAMBLE_LXC_ROOTFS, &info) != 0 || !S_ISDIR(info.st_mode)) {
     return absl::FailedPreconditionError(
-        StrCat(BRAMBLE_LXC_ROOTFS, ": not there: is liblxc1 installed?"));
+        StrCat(BRAMBLE_LXC_ROOTFS, ": not there: is liblxc-common installed?"));
   }
   return std::string(BRAMBLE_LXC_ROOTFS);
 }

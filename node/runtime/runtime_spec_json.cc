@@ -279,7 +279,7 @@ absl::Status StatusFromJson(const json::value& value) {
   const std::string name = reader.String("code", {.allow_empty = false});
   const std::string message = reader.String("message", {.max = 65536, .allow_control = true});
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
-  for (int code = 1; code <= static_cast<int>(absl::StatusCode::kUnauthenticated); ++code) {
+  for (int code = 0; code <= static_cast<int>(absl::StatusCode::kUnauthenticated); ++code) {
     if (absl::StatusCodeToString(static_cast<absl::StatusCode>(code)) == name) {
       return absl::Status(static_cast<absl::StatusCode>(code), ToAbsl(message));
     }

@@ -17,8 +17,11 @@ namespace bramble::node {
 
 class UserNamespace {
  public:
-  // Ids [inside, inside + count) of the namespace are `range` of the host.
-  static absl::StatusOr<UserNamespace> Create(uint32_t inside, IdRange range);
+  // Ids [inside, inside + count) of the namespace are `range` of the host.  `work`, if given, is
+  // what the child does as root of the namespace when RunWork asks it to; it has the memory,
+  // descriptors and mounts of the moment of Create, and of mounts also the later ones.
+  static absl::StatusOr<UserNamespace> Create(uint32_t inside, IdRange range,
+                                              const std::function<absl::Status()>& work = {});
 
   UserNamespace(UserNamespace&&) noexcept;
   UserNamespace& operator=(UserNamespace&&) noexcept;
@@ -30,16 +33,18 @@ class UserNamespace {
   // single-threaded and does not trust the files that it will touch.
   absl::Status Enter() const;
 
+  // Has the child work, and gives what it returned.  Once.
+  absl::Status RunWork();
+
  private:
   UserNamespace() = default;
   Fd ns_;
+  Fd go_;      // a byte has the child work, its end has it end
+  Fd result_;  // what the work returned
   uint32_t inside_ = 0;
 };
 
 // Becomes root in the user namespace `ns` where its id `inside` is root, for good.
 absl::Status EnterUserNamespace(int ns, uint32_t inside);
-
-// Runs `work` in a forked child, and gives what it returned (code and message cross).
-absl::Status RunInChild(const std::function<absl::Status()>& work);
 
 }  // namespace bramble::node

@@ -88,48 +88,58 @@ absl::StatusOr<ContainerRecord> RecordFor(const RuntimePaths& paths, const Runti
   return record;
 }
 
-// In the container's user namespace: nothing that the tree holds can lead to what is the host's.
-absl::StatusOr<GuestInit> WriteGuest(const UserNamespace& ids, const std::string& rootfs,
-                                     ContainerRecord& record) {
-  const std::string print = GuestFilesPrint(record.spec);
-  const std::vector<GuestFile> files = GuestFilesFor(record.spec);
-  const bool all = record.guest_files != print;
-  int halt_signal = 0;
-  int pipe_fds[2];
-  if (pipe2(pipe_fds, O_CLOEXEC) != 0) {
-    return absl::InternalError(StrCat("pipe: ", strerror(errno)));
+// What is written into the container, in its user namespace: nothing that its tree holds can lead
+// to what is the host's.
+class GuestWork {
+ public:
+  static absl::StatusOr<GuestWork> Make(const ContainerRecord& record, std::string rootfs) {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+      return absl::InternalError(StrCat("pipe: ", strerror(errno)));
+    }
+    GuestWork work;
+    work.read_end_.Reset(fds[0]);
+    work.write_end_.Reset(fds[1]);
+    work.rootfs_ = std::move(rootfs);
+    work.files_ = GuestFilesFor(record.spec);
+    work.print_ = GuestFilesPrint(record.spec);
+    work.all_ = record.guest_files != work.print_;
+    return work;
   }
-  const Fd read_end(pipe_fds[0]);
-  const Fd write_end(pipe_fds[1]);
-  const auto work = [&]() -> absl::Status {
-    BRAMBLE_RETURN_IF_ERROR(ids.Enter());
-    BRAMBLE_ASSIGN_OR_RETURN(const Fd root, OpenDirectory(rootfs));
-    BRAMBLE_ASSIGN_OR_RETURN(const GuestInit init, InspectInit(root.get()));
-    BRAMBLE_RETURN_IF_ERROR(WriteGuestFiles(root.get(), files, all));
-    return WriteAll(write_end.get(),
-                    {reinterpret_cast<const char*>(&init.halt_signal), sizeof(init.halt_signal)},
-                    "pipe");
-  };
-  BRAMBLE_RETURN_IF_ERROR(RunInChild(work));
-  if (read(read_end.get(), &halt_signal, sizeof(halt_signal)) != sizeof(halt_signal)) {
-    return absl::InternalError("the child that writes into the container told nothing");
-  }
-  record.guest_files = print;
-  return GuestInit{halt_signal};
-}
 
-// Mounts the container's root in the private namespace, and gives where.
-absl::StatusOr<std::string> MountContainer(const RuntimeSettings& settings, int directory,
-                                           const UserNamespace& ids, ContainerRecord& record) {
-  BRAMBLE_ASSIGN_OR_RETURN(const std::string rootfs, LxcMountPoint());
-  BRAMBLE_RETURN_IF_ERROR(PrepareLayer(settings.paths, directory, record));
-  BRAMBLE_RETURN_IF_ERROR(MountRoot({directory, record.spec.image_tree.string(), &ids, rootfs}));
-  return rootfs;
-}
+  // For the child, when the root is mounted.
+  absl::Status Run() const {
+    BRAMBLE_ASSIGN_OR_RETURN(const Fd root, OpenDirectory(rootfs_));
+    BRAMBLE_ASSIGN_OR_RETURN(const GuestInit init, InspectInit(root.get()));
+    BRAMBLE_RETURN_IF_ERROR(WriteGuestFiles(root.get(), files_, all_));
+    const auto* bytes = reinterpret_cast<const char*>(&init.halt_signal);
+    return WriteAll(write_end_.get(), {bytes, sizeof(init.halt_signal)}, "pipe");
+  }
+
+  // For us, when the child has run.
+  absl::StatusOr<GuestInit> Finish(ContainerRecord& record) const {
+    GuestInit init;
+    if (read(read_end_.get(), &init.halt_signal, sizeof(init.halt_signal)) !=
+        sizeof(init.halt_signal)) {
+      return absl::InternalError("the child that writes into the container told nothing");
+    }
+    record.guest_files = print_;
+    return init;
+  }
+
+ private:
+  GuestWork() = default;
+  Fd read_end_;
+  Fd write_end_;
+  std::string rootfs_;
+  std::vector<GuestFile> files_;
+  std::string print_;
+  bool all_ = false;
+};
 
 absl::StatusOr<Running> Launch(const RuntimeSettings& settings, const ContainerRecord& record,
-                               const std::string& rootfs, int halt_signal) {
-  BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
+                               const CgroupLayout& layout, const std::string& rootfs,
+                               int halt_signal) {
   MonitorSpec monitor;
   monitor.paths = settings.paths;
   monitor.id = record.spec.id;
@@ -147,13 +157,6 @@ absl::StatusOr<Running> Launch(const RuntimeSettings& settings, const ContainerR
   place.apparmor = monitor.keep_path;
   BRAMBLE_ASSIGN_OR_RETURN(monitor.config, LxcConfigFor(record.spec, place, layout));
   return StartMonitor(monitor, kStartDeadlineMs);
-}
-
-// What the kernel could not give; the swap limit is written here, since not every kernel has it.
-absl::Status FinishLimits(const RuntimeSettings& settings, ContainerRecord& record) {
-  BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
-  return ApplyLimits(layout, ContainerCgroup(settings.cgroup_root, record.spec.id),
-                     record.spec.limits, record.degraded);
 }
 
 absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
@@ -174,11 +177,15 @@ absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
   if (is_new) {
     BRAMBLE_RETURN_IF_ERROR(RemoveLayer(directory.get()));  // of a start that was cut off
   }
-  BRAMBLE_ASSIGN_OR_RETURN(const UserNamespace ids,
-                           UserNamespace::Create(spec.image_ids.first, spec.ids));
-  BRAMBLE_ASSIGN_OR_RETURN(const std::string rootfs,
-                           MountContainer(settings, directory.get(), ids, record));
-  BRAMBLE_ASSIGN_OR_RETURN(GuestInit init, WriteGuest(ids, rootfs, record));
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string rootfs, LxcMountPoint());
+  BRAMBLE_ASSIGN_OR_RETURN(const GuestWork guest, GuestWork::Make(record, rootfs));
+  const auto write_guest = [&guest] { return guest.Run(); };
+  BRAMBLE_ASSIGN_OR_RETURN(UserNamespace ids,
+                           UserNamespace::Create(spec.image_ids.first, spec.ids, write_guest));
+  BRAMBLE_RETURN_IF_ERROR(PrepareLayer(settings.paths, directory.get(), record));
+  BRAMBLE_RETURN_IF_ERROR(MountRoot({directory.get(), spec.image_tree.string(), &ids, rootfs}));
+  BRAMBLE_RETURN_IF_ERROR(ids.RunWork());
+  BRAMBLE_ASSIGN_OR_RETURN(GuestInit init, guest.Finish(record));
   if (!spec.halt_signal.empty()) {
     BRAMBLE_ASSIGN_OR_RETURN(init.halt_signal, ParseSignal(spec.halt_signal));
   }
@@ -187,8 +194,10 @@ absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
   }
   BRAMBLE_RETURN_IF_ERROR(WriteRecord(settings.paths, record));
   const ContainerRecord written = record;
-  BRAMBLE_RETURN_IF_ERROR(Launch(settings, record, rootfs, init.halt_signal).status());
-  absl::Status finished = FinishLimits(settings, record);
+  BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
+  BRAMBLE_RETURN_IF_ERROR(Launch(settings, record, layout, rootfs, init.halt_signal).status());
+  absl::Status finished = ApplyOptionalLimits(
+      layout, ContainerCgroup(settings.cgroup_root, spec.id), spec.limits, record.degraded);
   if (finished.ok() && !(record == written)) {
     finished = WriteRecord(settings.paths, record);
   }
