@@ -100,7 +100,7 @@ absl::StatusOr<SessionRecord> SessionFromJson(const json::value& value) {
 template <typename T, typename Decode>
 absl::StatusOr<std::optional<T>> LoadAs(Record& record, Decode decode) {
   BRAMBLE_ASSIGN_OR_RETURN(const std::optional<std::string> text, record.Load());
-  if (!text.has_value()) {
+  if (!text.has_value() || text->empty()) {
     return std::nullopt;
   }
   absl::StatusOr<json::value> value = ParseJson(*text, kMaxRecordBytes);
@@ -140,6 +140,11 @@ absl::StatusOr<std::optional<Identity>> Journal::LoadIdentity() {
 
 absl::Status Journal::SaveIdentity(const Identity& identity) {
   return identity_.Save(json::serialize(ToJson(identity)));
+}
+
+absl::Status Journal::ForgetIdentity() {
+  BRAMBLE_RETURN_IF_ERROR(identity_.Save(""));
+  return session_.Save("");
 }
 
 absl::StatusOr<std::optional<DesiredRecord>> Journal::LoadDesired() {

@@ -58,6 +58,8 @@ class Journal {
   // nullopt: never written.
   absl::StatusOr<std::optional<Identity>> LoadIdentity();
   absl::Status SaveIdentity(const Identity& identity);
+  // Identity and session are as if never written: the node joins anew.
+  absl::Status ForgetIdentity();
   absl::StatusOr<std::optional<DesiredRecord>> LoadDesired();
   absl::Status SaveDesired(const DesiredRecord& desired);
   absl::StatusOr<std::optional<SessionRecord>> LoadSession();

@@ -272,6 +272,24 @@ TEST(NodeServiceTest, AHeldNodeWaitsLong) {
   EXPECT_THAT(m.service->uplink_state().reason, HasSubstr("another card"));
 }
 
+TEST(NodeServiceTest, ACopiedCardJoinsAnewWithAKeyOfItsOwnWhenAPersonSaysSo) {
+  Machine m;
+  m.controller.held = "two cards show this key";
+  m.controller.new_identity = true;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return m.controller.joins.size() == 2; }))
+      << testing::PrintToString(m.log.lines());
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  const auto key_of = [&](size_t join) {
+    return ParseCertificateRequest(m.controller.joins[join].csr_pem)->key.Spki();
+  };
+  EXPECT_NE(key_of(0), key_of(1));
+  EXPECT_EQ(m.controller.hellos.back().session_value, "");
+  m.Halt();
+  m.key = PrivateKey::Load(m.directory.path() / "state/node.key").value();
+  EXPECT_EQ(m.key.Spki(), key_of(1)) << "kept for the next start";
+}
+
 TEST(NodeServiceTest, AsksForAllWhenADeltaDoesNotFitAndRefusesWhatIsOlder) {
   Machine m;
   m.Boot();

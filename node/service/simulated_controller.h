@@ -27,10 +27,10 @@ class SimulatedController {
   int64_t lease_ms = 0;
   int64_t heartbeat_ms = 10'000;
   int64_t stop_ms = 30'000;
-  std::string held;  // answers the Hello with this
+  std::string held;           // answers the Hello with this
+  bool new_identity = false;  // and with this, once
   std::string session_value = "s1";
   std::map<std::string, std::string> blobs;
-  size_t cut_blob_after = 0;  // gives only so much of an archive, once
   std::chrono::hours certificate_age{1};
   std::chrono::hours certificate_rest{24 * 365};
 
@@ -194,7 +194,10 @@ class SimulatedController {
     if (const auto* hello = std::get_if<api::Hello>(&message)) {
       hellos.push_back(*hello);
       if (!held.empty()) {
-        Send(api::Held{.reason = held});
+        Send(api::Held{.reason = held, .new_identity = new_identity});
+        if (std::exchange(new_identity, false)) {
+          held.clear();
+        }
         return;
       }
       Send(api::Welcome{.epoch = 1,

@@ -90,7 +90,7 @@ void Uplink::LoadIdentity() {
 // Makes of the identity what connections need.
 absl::Status Uplink::UseIdentity() {
   BRAMBLE_ASSIGN_OR_RETURN(certificate_, Certificate::FromPem(identity_->certificate_pem));
-  if (certificate_.Spki() != options_.key.Spki()) {
+  if (certificate_.Spki() != key_.Spki()) {
     return absl::DataLossError("the certificate is not of this node's key");
   }
   BRAMBLE_RETURN_IF_ERROR(AsStatus(Sha256Digest::FromHex(identity_->controller_key_sha256)));
@@ -122,7 +122,7 @@ absl::StatusOr<api::JoinRequest> Uplink::MakeJoinRequest() const {
   api::JoinRequest request;
   BRAMBLE_ASSIGN_OR_RETURN(
       request.csr_pem,
-      MakeCertificateRequest(options_.key, {.common_name = options_.hostname.substr(0, 63)}));
+      MakeCertificateRequest(key_, {.common_name = options_.hostname.substr(0, 63)}));
   request.hostname = options_.hostname;
   request.inventory = options_.inventory();
   request.address = options_.address;
@@ -209,7 +209,7 @@ asio::awaitable<absl::Status> Uplink::JoinAt(std::string target) {
     if (!exporter.ok()) {
       co_return exporter.status();
     }
-    const Sha256Digest own = options_.key.Spki();
+    const Sha256Digest own = key_.Spki();
     request->token_id = token_->id;
     const Sha256Digest hidden = Sha256(token_->secret);
     request->proof =
@@ -221,7 +221,7 @@ asio::awaitable<absl::Status> Uplink::JoinAt(std::string target) {
   }
   if (reply->pending) {
     first_key_ = controller_key;
-    const std::string code = PendingCode(controller_key, options_.key.Spki());
+    const std::string code = PendingCode(controller_key, key_.Spki());
     if (state_.code != code) {
       log_.Info("join_pending", {{"code", code}, {"controller", target}});
     }
@@ -300,7 +300,7 @@ asio::awaitable<absl::Status> Uplink::Renew(std::string target) {
   }
   TlsClientOptions tls_options{.check = PinnedKey{*pin}};
   tls_options.chain = {certificate_};
-  tls_options.key = options_.key;
+  tls_options.key = key_;
   absl::StatusOr<std::shared_ptr<TlsClientContext>> tls =
       TlsClientContext::Make(std::move(tls_options));
   if (!tls.ok()) {

@@ -48,6 +48,7 @@ Uplink::Uplink(Parts parts, Options options)
     : parts_(parts),
       options_(std::move(options)),
       log_(parts.log),
+      key_(options_.key),
       delay_(options_.reconnect, parts.random),
       time_(options_.time_floor) {}
 
@@ -87,6 +88,9 @@ asio::awaitable<void> Uplink::Run() {
         continue;
       }
       log_.Warn("session_ended", {{"controller", candidate}, {"error", ended}});
+      if (!identity_.has_value()) {
+        break;
+      }
       if (ended.code() == absl::StatusCode::kFailedPrecondition) {
         // It answered, and did not take our certificate: perhaps it ran out.
         const absl::Status renewed = co_await Renew(candidate);
@@ -109,7 +113,7 @@ asio::awaitable<absl::Status> Uplink::RunSession(std::string target) {
   TlsClientOptions tls_options{
       .check = PinnedKey{Sha256Digest::FromHex(identity_->controller_key_sha256).value()}};
   tls_options.chain = {certificate_};
-  tls_options.key = options_.key;
+  tls_options.key = key_;
   absl::StatusOr<std::shared_ptr<TlsClientContext>> tls =
       TlsClientContext::Make(std::move(tls_options));
   if (!tls.ok()) {
@@ -180,6 +184,9 @@ asio::awaitable<absl::Status> Uplink::OnMessage(Session& session, api::Controlle
   }
   if (const auto* held = std::get_if<api::Held>(&message)) {
     state_.phase = UplinkState::Phase::kHeld;
+    if (held->new_identity) {
+      co_return co_await BecomeAnother();
+    }
     co_return absl::UnavailableError(held->reason);
   }
   if (!session.welcome.is_set()) {
@@ -195,6 +202,29 @@ asio::awaitable<absl::Status> Uplink::OnMessage(Session& session, api::Controlle
     Spawn(session.scope, "uplink_command", RunCommand(session, std::move(*command)));
   }
   co_return absl::OkStatus();
+}
+
+// A copy of another node's card, as a person decided: it joins anew, with a key of its own.  What
+// it runs goes on, and is an orphan to the controller.
+asio::awaitable<absl::Status> Uplink::BecomeAnother() {
+  const PrivateKey fresh = PrivateKey::Generate();
+  auto save = [this, fresh] {
+    BRAMBLE_RETURN_IF_ERROR(parts_.journal.ForgetIdentity());
+    return fresh.Save(parts_.journal.paths().Key());
+  };
+  const absl::Status saved = co_await parts_.disk.Run(std::move(save));
+  if (!saved.ok()) {
+    co_return Annotate(saved, "new identity");
+  }
+  log_.Warn("new_identity", {{"was", identity_->node_id}});
+  key_ = fresh;
+  certificate_ = Certificate();
+  identity_.reset();
+  session_record_ = {};
+  state_.phase = UplinkState::Phase::kJoining;
+  state_.name = NodeName();
+  state_.node_id = NodeId();
+  co_return absl::UnavailableError("the controller asks this node to join anew");
 }
 
 asio::awaitable<absl::Status> Uplink::OnWelcome(Session& session, api::Welcome welcome) {

@@ -109,6 +109,7 @@ class Uplink {
   asio::awaitable<absl::Status> RunSession(std::string target);
   asio::awaitable<absl::Status> Receive(Session& session);
   asio::awaitable<absl::Status> OnMessage(Session& session, api::ControllerMessage message);
+  asio::awaitable<absl::Status> BecomeAnother();
   asio::awaitable<absl::Status> OnWelcome(Session& session, api::Welcome welcome);
   void OnHeartbeatReply(Session& session, const api::HeartbeatReply& reply);
   void OnDesired(Session& session, const api::Desired& desired);
@@ -123,6 +124,7 @@ class Uplink {
   Parts parts_;
   const Options options_;
   const Logger log_;
+  PrivateKey key_;
   std::optional<api::JoinToken> token_;
   std::optional<Sha256Digest> first_key_;  // of the controller that holds us pending
   std::optional<Identity> identity_;
