@@ -166,10 +166,9 @@ TEST_F(CommandsTest, LimitsAreShownAndChanged) {
 TEST_F(CommandsTest, NodesAreListedLabelledDrainedAndRemoved) {
   PutNode("pi-1");
   ASSERT_EQ(terminal_.Run({"node", "list"}), 0);
-  EXPECT_EQ(
-      terminal_.out(),
-      "NAME  STATE  ADDRESS      ARCHITECTURE  CONTAINERS  CPU  MEMORY       SEEN  AGE  REASON\n"
-      "pi-1  ready  172.16.0.11  arm64         1           1/4  256MiB/1GiB  -     10m  -\n");
+  EXPECT_EQ(terminal_.out(),
+            "NAME  STATE  ADDRESS      ARCHITECTURE  CONTAINERS  CPU  MEMORY       AGE  REASON\n"
+            "pi-1  ready  172.16.0.11  arm64         1           1/4  256MiB/1GiB  10m  -\n");
   ASSERT_EQ(terminal_.Run({"node", "label", "pi-1", "disk=ssd", "rack-", "--pool", "p"}), 0);
   EXPECT_EQ(controller_.requests().back().body,
             R"({"labels":{"disk":"ssd","rack":null},"pool":"p"})");
@@ -207,6 +206,10 @@ TEST_F(CommandsTest, ExecPassesTheExitCodeOn) {
   controller_.SetStreamEnd(StreamEnd{.exit_code = 42});
   EXPECT_EQ(terminal_.Run({"container", "exec", "web", "--", "sh", "-c", "exit 42"}), 42);
   EXPECT_EQ(controller_.requests().back().body, R"({"command":["sh","-c","exit 42"]})");
+  EXPECT_EQ(terminal_.err(), "");
+  controller_.SetStreamEnd(StreamEnd{.exit_code = 127, .silent = true});
+  EXPECT_EQ(terminal_.Run({"container", "exec", "web", "--", "nosuch"}), 127);
+  EXPECT_THAT(terminal_.err(), HasSubstr("\"nosuch\" was not found there"));
   controller_.SetStreamEnd(absl::FailedPreconditionError("it is not running"));
   EXPECT_EQ(terminal_.Run({"container", "exec", "web", "--", "true"}), 1);
   EXPECT_EQ(terminal_.err(), "bramble: container \"web\": exec: it is not running\n");

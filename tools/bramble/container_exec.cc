@@ -2,11 +2,13 @@
 // container exec, console, logs.
 #include "base/status.h"
 #include "tools/bramble/resources.h"
+#include "tools/bramble/terminal_text.h"
 
 namespace bramble::cli {
 namespace {
 
 constexpr int64_t kMaxTail = 1'000'000;
+constexpr int kNotFoundCode = 127;  // POSIX.1-2017, "Shell Command Language", 2.8.2
 
 // Asks for a ticket and gives the path of its stream.
 absl::StatusOr<std::string> OpenStream(Session& session, std::string path, json::object body) {
@@ -66,6 +68,10 @@ absl::Status Exec(const Args& args, Session& session) {
     return Annotate(end.status(), StrCat("container \"", name, "\": exec"));
   }
   session.exit_code = end->exit_code;
+  if (end->exit_code == kNotFoundCode && end->silent) {
+    session.err << "bramble: container \"" << Printable(name) << "\": exec: \""
+                << Printable(words[1]) << "\" was not found there\n";
+  }
   return absl::OkStatus();
 }
 

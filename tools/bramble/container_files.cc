@@ -22,6 +22,15 @@ absl::Status CheckInside(const std::string& path) {
                              "/etc/hostname"));
 }
 
+// Names the container where the node's words do not, and says how to make a missing directory.
+absl::Status Explained(const absl::Status& status, const std::string& name, std::string_view next) {
+  if (status.ok() || MessageOf(status).find(name) != std::string_view::npos) {
+    return status;
+  }
+  return absl::Status(status.code(), StrCat("container \"", name, "\": ", status.message(),
+                                            absl::IsNotFound(status) ? next : std::string_view()));
+}
+
 std::string OctalText(mode_t mode) {
   char text[8];
   std::snprintf(text, sizeof(text), "%04o", static_cast<unsigned>(mode & 0777));
@@ -57,8 +66,11 @@ absl::Status Push(const Args& args, Session& session) {
     progress.Show(StrCat(name, ": ", ToString(Bytes{static_cast<int64_t>(sent)}), " of ",
                          ToString(Bytes{static_cast<int64_t>(file.bytes)})));
   };
-  BRAMBLE_RETURN_IF_ERROR(session.controller.Send(std::move(request)).status());
+  const absl::StatusOr<ApiReply> reply = session.controller.Send(std::move(request));
   progress.Clear();
+  BRAMBLE_RETURN_IF_ERROR(
+      Explained(reply.status(), name,
+                "; its directory must be there: `container exec NAME -- mkdir -p DIR`"));
   session.out << Printable(name) << ": wrote " << Printable(path) << " ("
               << ToString(Bytes{static_cast<int64_t>(file.bytes)}) << ")\n";
   return absl::OkStatus();
@@ -83,11 +95,10 @@ absl::Status Pull(const Args& args, Session& session) {
   request.query = {{"path", path}};
   DownloadedFile file(local, session.out);
   BRAMBLE_RETURN_IF_ERROR(file.Open(0644));
+  const absl::StatusOr<ApiReply> reply = session.controller.SendForBytes(
+      std::move(request), [&file](std::string_view bytes) { return file.Write(bytes); });
   BRAMBLE_RETURN_IF_ERROR(
-      session.controller
-          .SendForBytes(std::move(request),
-                        [&file](std::string_view bytes) { return file.Write(bytes); })
-          .status());
+      Explained(reply.status(), name, "; `container exec NAME -- ls DIR` shows what is there"));
   BRAMBLE_RETURN_IF_ERROR(file.Finish());
   if (local != "-") {
     session.out << Printable(local) << ": " << ToString(Bytes{static_cast<int64_t>(file.bytes())})

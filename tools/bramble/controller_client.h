@@ -47,7 +47,8 @@ struct StreamEnds {
 
 struct StreamEnd {
   int exit_code = 0;
-  bool left = false;  // by the escape keys
+  bool left = false;    // by the escape keys
+  bool silent = false;  // the command wrote nothing
 };
 
 // The controller as a command sees it.  HttpControllerClient is the real one, FakeController the

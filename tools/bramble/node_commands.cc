@@ -128,7 +128,7 @@ const Resource& NodeResource() {
           {.name = "containers", .path = "container_count"},
           {.name = "cpu", .text = CpuText},
           {.name = "memory", .text = MemoryText},
-          {.name = "seen", .path = "last_seen_at", .as = As::kAge},
+          {.name = "seen", .path = "last_seen_at", .as = As::kAge, .wide = true},
           {.name = "age", .path = "joined_at", .as = As::kAge},
           {.name = "reason", .text = ReasonText},
           {.name = "pool", .path = "pool", .wide = true},

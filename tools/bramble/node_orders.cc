@@ -103,7 +103,7 @@ std::vector<Command> NodeOrderCommands() {
                  {.name = "pace", .value = "N", .help = "containers that move at once"},
                  {.name = "leave-pinned", .value = "", .help = "move only movable containers"}};
   drain.details =
-      "Movable containers stop here and start elsewhere; pinned ones are moved with their data.\n"
+      "Movable containers stop here and start elsewhere; what cannot be moved is named.\n"
       "`bramble node restore NAME` brings them back.";
   Command identify = row("node identify", "Blink the LED of a node.",
                          "bramble node identify pi-1 --for 1m", Identify);

@@ -79,6 +79,7 @@ absl::StatusOr<WaitedOperation> WaitForOperation(Session& session, std::string i
              " --wait`, or stop it with `bramble operation cancel ", id, "`");
   const InterruptNotice interrupted(StrCat("\noperation ", id, " goes on; ", resume, "\n"));
   ProgressLine progress(session);
+  progress.Show("waiting");
   const BootTime start = session.clock.Boot();
   BootTime last_answer = start;
   while (true) {

@@ -152,7 +152,7 @@ class Pump {
     if (const json::value* exit = control.if_contains("exit"); exit != nullptr) {
       JsonObjectReader reader(*exit, "exit");
       const int64_t code = reader.OptionalInt("code", {.min = 0, .max = 255}).value_or(255);
-      return StreamEnd{.exit_code = static_cast<int>(code)};
+      return StreamEnd{.exit_code = static_cast<int>(code), .silent = silent_};
     }
     if (const json::value* error = control.if_contains("error");
         error != nullptr && error->is_string()) {
@@ -186,6 +186,7 @@ class Pump {
         }
       } else if (bytes[0] == kStdout || bytes[0] == kStderr) {
         const int fd = bytes[0] == kStdout ? ends_.out : ends_.err;
+        silent_ = false;
         absl::Status written = WriteAll(fd, bytes.substr(1), "output");
         if (!written.ok()) {
           co_return written;
@@ -202,6 +203,7 @@ class Pump {
   Scope scope_;
   std::optional<RawTerminal> raw_;
   bool left_ = false;
+  bool silent_ = true;
 };
 
 asio::awaitable<absl::StatusOr<StreamEnd>> ConnectAndRun(asio::io_context& loop,
