@@ -4,7 +4,7 @@
 #
 # The controller, nginx (one worker) and wrk (one thread) share the machine; each is measured alone, in turns.
 
-readonly api_rounds=3 api_seconds=5 api_clients=32
+readonly api_rounds=${BRAMBLE_BENCH_TURNS:-3} api_seconds=5 api_clients=32
 
 # What wrk reaches a second, all answers being good: api_wrk URL [WRK-ARGUMENT...].
 api_wrk() {

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # tools/bench deploy: from the POST to RUNNING as the client sees it.  Sourced by tools/bench.
 
-readonly deploy_turns=3 deploy_rounds=7 deploy_many=50 deploy_clients=16
+readonly deploy_turns=${BRAMBLE_BENCH_TURNS:-3} deploy_rounds=7 deploy_many=50 deploy_clients=16
 readonly deploy_floor_id=1879048192
 
 deploy_client() {

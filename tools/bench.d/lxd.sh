@@ -3,7 +3,7 @@
 # LXD as a peer, when it is installed: a daemon of its own in a host of the cluster, on a btrfs pool.  Sourced by
 # deploy.sh.  Each function prints nothing where there is no LXD.
 
-lxd_installed() { command -v lxd >/dev/null && command -v lxc >/dev/null && grep -qw btrfs /proc/filesystems; }
+lxd_installed() { [ -z "${BRAMBLE_BENCH_NO_LXD:-}" ] && command -v lxd >/dev/null && command -v lxc >/dev/null && grep -qw btrfs /proc/filesystems; }
 
 lxd_run() {
   (host_run lxd env "LXD_DIR=$CLUSTER_STATE/lxd" "$@")
