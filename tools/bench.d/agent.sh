@@ -5,15 +5,16 @@
 # The node runs from copies of its programs and of their libraries, so that it shares no page with the controller, as on
 # a board of its own: shared pages would make its proportional set size look smaller than it is.
 
-readonly agent_seconds=60 agent_containers=50
+readonly agent_seconds=${BRAMBLE_BENCH_IDLE_S:-60} agent_containers=50
 
 # Wrappers of the node's programs in $CLUSTER_STATE/bin, which run the copies with their own libraries.
 agent_copies() {
   local program
   mkdir -p "$CLUSTER_STATE"/{bin,programs,lib}
+  cp "$bench_build/bin/container.seccomp" "$CLUSTER_STATE/bin/"
   for program in bramble-node bramble-lease-holder bramble-runtime bramble-unpack; do
     cp "$bench_build/bin/$program" "$CLUSTER_STATE/programs/"
-    ldd "$bench_build/bin/$program" | awk '$3 ~ /^\// { print $3 }' | xargs -r cp -Lu --target-directory="$CLUSTER_STATE/lib"
+    { ldd "$bench_build/bin/$program" 2>/dev/null || true; } | awk '$3 ~ /^\// { print $3 }' | xargs -r cp -Lu --target-directory="$CLUSTER_STATE/lib"
     printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "$CLUSTER_STATE/lib" "$CLUSTER_STATE/programs/$program" \
       >"$CLUSTER_STATE/bin/$program"
     chmod 0755 "$CLUSTER_STATE/bin/$program"
