@@ -31,7 +31,10 @@ struct Coordinator::Subjects {
         health(ledger, fleet, operation_tracker, {settings.timing, settings.mass_loss}),
         sessions(
             {ledger, fleet, operation_tracker, health, *parts.links, *parts.issuer, signed_clock}),
-        drainer(ledger, fleet, operation_tracker),
+        drainer(ledger, fleet, operation_tracker,
+                [this](const NodeId& node, const ContainerId& container) {
+                  return sessions.ConfirmedStopped(node, container);
+                }),
         containers(ledger, fleet, operation_tracker,
                    [this](const NodeId& node) { return sessions.Connected(node); }),
         nodes({ledger, fleet, operation_tracker, health, sessions, signed_clock}),

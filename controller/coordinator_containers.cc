@@ -74,6 +74,22 @@ absl::Status CheckSpec(const api::ContainerSpec& spec, const State& state,
   return absl::OkStatus();
 }
 
+// A node stops a container with its lease only if it started it as a movable one; so one that may
+// still run as pinned must not become movable behind its back.
+absl::Status CheckClassChange(const ContainerRecord& record, const api::ContainerSpec& wanted) {
+  const api::ContainerStatus& status = record.api.status;
+  const bool stopped = status.state == api::ContainerState::kStopped &&
+                       status.observed_generation >= record.api.generation &&
+                       record.api.spec.desired == api::DesiredState::kStopped;
+  if (wanted.placement.placement_class == record.api.spec.placement.placement_class ||
+      status.node_id.empty() || stopped) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      StrCat("container \"", record.api.name.str(),
+             "\": its class can change only while it is stopped; stop it first"));
+}
+
 }  // namespace
 
 LedgerContainers::LedgerContainers(Ledger& ledger, Fleet& fleet, OperationTracker& operations,
@@ -202,6 +218,7 @@ void LedgerContainers::Update(const Principal& who, const ContainerKey& key, jso
     }
     BRAMBLE_RETURN_IF_ERROR(fleet_.ResolveLimits(wanted));
     BRAMBLE_RETURN_IF_ERROR(CheckSpec(wanted, ledger_.state(), record.api.project.str()));
+    BRAMBLE_RETURN_IF_ERROR(CheckClassChange(record, wanted));
     record.api.spec = std::move(wanted);
     record.orphaned = false;
     ++record.api.generation;

@@ -283,7 +283,8 @@ class CoordinatorTest : public testing::Test {
     PlayedNode& node = nodes_[name];
     api::ObservedContainer observed = Observed(node.containers.at(container), state);
     observed.reason = reason;
-    coordinator_->sessions().OnMessage(node.link, api::Report{.containers = {observed}});
+    coordinator_->sessions().OnMessage(
+        node.link, api::Report{.version = node.version, .containers = {observed}});
     Settle();
   }
 

@@ -31,6 +31,44 @@ void Drainer::Tick() {
       Advance(*node);
     }
   }
+  if (ledger_.Writable().ok()) {
+    LetGo();
+  }
+}
+
+// What was told to stop for a drain or restore that is over (its deadline passed, it was cancelled)
+// goes on where it is.
+void Drainer::LetGo() {
+  const State& state = ledger_.state();
+  std::vector<std::string> left;
+  for (const auto& [id, entry] : state.containers().entries()) {
+    const ContainerRecord& record = entry.record;
+    if (!record.moving) {
+      continue;
+    }
+    const NodeRecord* here = state.nodes().Find(record.api.status.node_id.str());
+    const NodeRecord* home = state.nodes().Find(record.home.str());
+    const bool draining = here != nullptr && here->api.drain == api::DrainState::kDraining;
+    const bool restoring = home != nullptr && home->restoring && home != here;
+    if (!draining && !restoring) {
+      left.push_back(id);
+    }
+  }
+  if (left.empty()) {
+    return;
+  }
+  const Principal system = Principal::System();
+  Change change(ledger_, system, "container.stay");
+  for (const std::string& id : left) {
+    ContainerRecord record = *state.containers().Find(id);
+    record.moving = false;
+    if (record.home == record.api.status.node_id) {
+      record.home = NodeId();
+    }
+    record.api.status.reason = "was not moved: the drain ended before it had stopped";
+    fleet_.Put(change, std::move(record));
+  }
+  ledger_.Commit(std::move(change), nullptr);
 }
 
 void Drainer::PlacePending() {
@@ -65,9 +103,7 @@ LeaveState Drainer::StateOf(const ContainerRecord& record, const NodeId& node) c
   const api::ContainerStatus& status = record.api.status;
   const bool here = status.node_id == node;
   if (record.moving) {
-    return status.state == ContainerState::kStopped || status.state == ContainerState::kFailed
-               ? LeaveState::kStopped
-               : LeaveState::kStopping;
+    return stopped_(status.node_id, record.api.id) ? LeaveState::kStopped : LeaveState::kStopping;
   }
   if (here) {
     return LeaveState::kHere;
@@ -87,12 +123,10 @@ DrainQuery Drainer::QueryFor(const NodeRecord& node) {
     if (record.api.deleting || record.orphaned || (!here && !ours)) {
       continue;
     }
-    LeavingContainer leaving{
-        .id = record.api.id,
-        .name = record.api.name,
-        .placement_class = record.api.spec.placement.placement_class,
-        .wanted_running = record.api.spec.desired == api::DesiredState::kRunning,
-        .node_pinned = record.api.spec.placement.node == node.api.name.str()};
+    LeavingContainer leaving{.id = record.api.id,
+                             .name = record.api.name,
+                             .placement_class = record.api.spec.placement.placement_class,
+                             .node_pinned = record.api.spec.placement.node == node.api.name.str()};
     if (node.restoring) {
       // Seen from where it is now.
       if (!ours || here) {
@@ -191,15 +225,17 @@ void Drainer::End(Change& change, const NodeRecord& found, const DrainStep& step
 
 void Drainer::Advance(const NodeRecord& node) {
   const DrainQuery query = QueryFor(node);
+  const NodeId query_id = node.api.id;
   const BootTime now = ledger_.clock().Boot();
   const DrainStep step = node.restoring ? PlanRestore(query, now) : PlanDrain(query, now);
   const Principal system = Principal::System();
   Change change(ledger_, system, node.restoring ? "node.restore" : "node.drain");
   operations_.Note(node.drain_operation, step.percent, step.message);
+  if (!step.drained) {
+    CarryOut(change, node, step);  // also past the deadline: what is down is brought up
+  }
   if (step.drained || step.overdue) {
-    End(change, node, step);
-  } else {
-    CarryOut(change, node, step);
+    End(change, *ledger_.state().nodes().Find(query_id.str()), step);
   }
   if (!change.empty()) {
     ledger_.Commit(std::move(change), nullptr);

@@ -14,8 +14,11 @@ namespace bramble::controller {
 // says which containers it left.
 class Drainer {
  public:
-  Drainer(Ledger& ledger, Fleet& fleet, OperationTracker& operations)
-      : ledger_(ledger), fleet_(fleet), operations_(operations) {}
+  // Whether a node has confirmed, after its last order for a container, that it does not run.
+  using Stopped = std::function<bool(const NodeId& node, const ContainerId& container)>;
+
+  Drainer(Ledger& ledger, Fleet& fleet, OperationTracker& operations, Stopped stopped)
+      : ledger_(ledger), fleet_(fleet), operations_(operations), stopped_(std::move(stopped)) {}
 
   // Something changed that may let a container be placed or moved.
   void Wake() { awake_ = true; }
@@ -23,6 +26,7 @@ class Drainer {
 
  private:
   void PlacePending();
+  void LetGo();
   void Advance(const NodeRecord& node);
   DrainQuery QueryFor(const NodeRecord& node);
   LeaveState StateOf(const ContainerRecord& record, const NodeId& node) const;
@@ -32,6 +36,7 @@ class Drainer {
   Ledger& ledger_;
   Fleet& fleet_;
   OperationTracker& operations_;
+  const Stopped stopped_;
   bool awake_ = true;
   BootTime next_{};
 };

@@ -16,6 +16,7 @@ void LedgerSessions::OnReport(const NodeId& node, Session& session, api::Report 
   }
   const Principal who = Principal::Node(node, record->api.name);
   Change change(parts_.ledger, who, "node.report");
+  session.applied = report.version;
   if (report.full) {
     session.observed.clear();
     reported_.insert(node);
@@ -34,7 +35,7 @@ void LedgerSessions::OnReport(const NodeId& node, Session& session, api::Report 
   }
   for (const ContainerId& id : report.removed) {
     session.observed.erase(id);
-    OnRemoved(change, node, id);
+    OnRemoved(change, node, id, report.version);
   }
   if (report.full) {
     NoteMissing(change, node, session);
@@ -76,7 +77,26 @@ void LedgerSessions::NoteMissing(Change& change, const NodeId& node, const Sessi
   }
 }
 
-void LedgerSessions::OnRemoved(Change& change, const NodeId& node, const ContainerId& id) {
+bool LedgerSessions::ConfirmedStopped(const NodeId& node, const ContainerId& container) const {
+  const auto found = sessions_.find(node);
+  if (found == sessions_.end() || !found->second.welcomed) {
+    return false;
+  }
+  const Session& session = found->second;
+  const auto observed = session.observed.find(container);
+  const auto ordered = parts_.fleet.Desired(node).OrderedAt(container);
+  return observed != session.observed.end() && ordered.has_value() && session.applied >= *ordered &&
+         (observed->second.state == ContainerState::kStopped ||
+          observed->second.state == ContainerState::kFailed);
+}
+
+void LedgerSessions::OnRemoved(Change& change, const NodeId& node, const ContainerId& id,
+                               api::Version applied) {
+  // Of an earlier tombstone: the container was there again, and is to go again.
+  const NodeDesiredState& desired = parts_.fleet.Desired(node);
+  if (desired.Buried(id) && applied < *desired.OrderedAt(id)) {
+    return;
+  }
   const ContainerRecord* found = parts_.ledger.state().containers().Find(id.str());
   if (found != nullptr && found->api.deleting && found->api.status.node_id == node) {
     const ContainerRecord record = *found;

@@ -37,6 +37,9 @@ class LedgerSessions : public NodeSessions {
   bool MayFetchBlob(const NodeId& node, std::string_view digest) const override;
 
   bool Connected(const NodeId& node) const;
+  // Whether `node` says, having applied the last order for `container`, that it does not run.  A
+  // report from before that order may be of a container that is about to be started again.
+  bool ConfirmedStopped(const NodeId& node, const ContainerId& container) const;
   // Ends the node's session: it was removed, held or given another identity.
   void Close(const NodeId& node, std::string reason);
   // Before each commit: what nodes have to be told of it goes out once it is durable.
@@ -56,6 +59,7 @@ class LedgerSessions : public NodeSessions {
     bool welcomed = false;  // its Hello was accepted
     bool synced = false;    // the full desired state is on its way, or was sent
     api::Version queued;    // the desired state that was last queued for it
+    api::Version applied;   // what it had applied when it sent its last report
     std::map<ContainerId, api::ObservedContainer> observed;
   };
   enum class Identity { kSame, kClone, kDoubtful };
@@ -79,7 +83,7 @@ class LedgerSessions : public NodeSessions {
   void Observe(Change& change, const NodeId& node, const api::ObservedContainer& observed);
   void Adopt(Change& change, const NodeRecord& node, const api::ObservedContainer& observed);
   void NoteMissing(Change& change, const NodeId& node, const Session& session);
-  void OnRemoved(Change& change, const NodeId& node, const ContainerId& id);
+  void OnRemoved(Change& change, const NodeId& node, const ContainerId& id, api::Version applied);
   NodeRecord UpdateFrom(const NodeRecord& record, const api::Hello& hello);
 
   struct JoinFacts {

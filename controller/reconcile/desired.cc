@@ -35,6 +35,14 @@ void NodeDesiredState::Drop(const ContainerId& container, api::Version version) 
 
 void NodeDesiredState::OnRemoved(const ContainerId& container) { tombstones_.erase(container); }
 
+std::optional<api::Version> NodeDesiredState::OrderedAt(const ContainerId& container) const {
+  if (const auto held = containers_.find(container); held != containers_.end()) {
+    return held->second.changed;
+  }
+  const auto buried = tombstones_.find(container);
+  return buried == tombstones_.end() ? std::nullopt : std::optional(buried->second);
+}
+
 api::Desired NodeDesiredState::Full() const {
   api::Desired desired{.version = version_, .full = true};
   for (const auto& [id, entry] : containers_) {

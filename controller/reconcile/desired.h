@@ -45,6 +45,9 @@ class NodeDesiredState {
   api::Version version() const { return version_; }
   bool Holds(const ContainerId& container) const { return containers_.contains(container); }
   bool Buried(const ContainerId& container) const { return tombstones_.contains(container); }
+  // The version that last changed what is wanted of `container`, or that buried it: what a node
+  // says of it before it has applied that much says nothing about that order.  Nullopt: neither.
+  std::optional<api::Version> OrderedAt(const ContainerId& container) const;
 
  private:
   struct Entry {

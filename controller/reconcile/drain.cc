@@ -54,13 +54,8 @@ void BeginMoves(const std::vector<const LeavingContainer*>& leaving, int64_t slo
     if (slots-- <= 0) {
       return;
     }
-    if (!IsMovable(*container)) {
-      step.cold_move.push_back(container->id);
-    } else if (container->wanted_running) {
-      step.stop.push_back(container->id);
-    } else {
-      step.place.push_back(container->id);
-    }
+    // One that is not to run is told so too: that it was ordered does not mean that it happened.
+    (IsMovable(*container) ? step.stop : step.cold_move).push_back(container->id);
   }
 }
 

@@ -31,7 +31,6 @@ struct LeavingContainer {
   ContainerId id;
   ContainerName name;
   api::PlacementClass placement_class = api::PlacementClass::kPinned;
-  bool wanted_running = true;
   bool node_pinned = false;  // placement.node names this node: it can go nowhere else
   LeaveState state = LeaveState::kHere;
   std::string blocked;  // why the scheduler finds no other node; empty: it does

@@ -75,16 +75,6 @@ TEST(DrainTest, ItIsStoppedHereBeforeItIsPlacedElsewhere) {
               ElementsAre("a"));
 }
 
-TEST(DrainTest, AContainerThatDoesNotRunNeedsNoStop) {
-  LeavingContainer stopped = Movable("a");
-  stopped.wanted_running = false;
-
-  const DrainStep step = PlanDrain(Query({stopped}), kNow);
-
-  EXPECT_THAT(step.stop, IsEmpty());
-  EXPECT_THAT(Names(step.place), ElementsAre("a"));
-}
-
 TEST(DrainTest, LeavePinnedStopsShortOfThePinned) {
   DrainQuery query = Query({Pinned("db"), Movable("web", LeaveState::kThere)});
   query.leave_pinned = true;

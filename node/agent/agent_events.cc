@@ -125,18 +125,15 @@ bool AgentCore::Put(const api::NodeContainer& container) {
 }
 
 bool AgentCore::Tombstone(const ContainerId& id) {
-  auto it = entries_.find(id);
-  if (it == entries_.end()) {
-    // Carried out before, or never here: the controller waits for the word all the same.
-    removed_.insert(id);
+  // Also of what was never here, or is gone already: the controller waits for the word, which
+  // counts from when this order is durable.
+  Entry& entry = entries_[id];
+  if (entry.tombstone.has_value()) {
     return false;
   }
-  if (it->second.tombstone.has_value()) {
-    return false;
-  }
-  it->second.tombstone = version_;
-  it->second.desired.reset();
-  it->second.not_before.reset();
+  entry.tombstone = version_;
+  entry.desired.reset();
+  entry.not_before.reset();
   return true;
 }
 
