@@ -54,18 +54,8 @@ std::string_view WithoutTrailingSlashes(std::string_view path) {
   return path;
 }
 
-}  // namespace
-
-absl::StatusOr<Fd> OpenDirectory(const std::filesystem::path& path) {
-  return OpenFile(path, O_PATH | O_DIRECTORY);
-}
-
-absl::StatusOr<Fd> OpenBeneath(int root, std::string_view path, int flags, mode_t mode) {
+absl::StatusOr<Fd> OpenResolved(int root, std::string_view path, const open_how& how) {
   BRAMBLE_ASSIGN_OR_RETURN(const std::string relative, Relative(path));
-  open_how how{};
-  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
-  how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   long fd = -1;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     fd = ::syscall(SYS_openat2, root, relative.c_str(), &how, sizeof(how));
@@ -73,10 +63,38 @@ absl::StatusOr<Fd> OpenBeneath(int root, std::string_view path, int flags, mode_
       break;
     }
   }
+  if (fd < 0 && errno == ELOOP && (how.resolve & RESOLVE_NO_SYMLINKS) != 0) {
+    return absl::PermissionDeniedError(
+        StrCat(Shown(path), ": a symbolic link is in the way, and none is followed here"));
+  }
   if (fd < 0) {
     return BeneathError(errno, path);
   }
   return Fd(static_cast<int>(fd));
+}
+
+open_how HowToOpen(int flags, mode_t mode) {
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
+  how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  return how;
+}
+
+}  // namespace
+
+absl::StatusOr<Fd> OpenDirectory(const std::filesystem::path& path) {
+  return OpenFile(path, O_PATH | O_DIRECTORY);
+}
+
+absl::StatusOr<Fd> OpenBeneath(int root, std::string_view path, int flags, mode_t mode) {
+  return OpenResolved(root, path, HowToOpen(flags, mode));
+}
+
+absl::StatusOr<Fd> OpenBeneathNoSymlinks(int root, std::string_view path, int flags, mode_t mode) {
+  open_how how = HowToOpen(flags, mode);
+  how.resolve |= RESOLVE_NO_SYMLINKS;
+  return OpenResolved(root, path, how);
 }
 
 absl::StatusOr<Parent> OpenParentBeneath(int root, std::string_view path) {

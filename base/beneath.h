@@ -31,6 +31,10 @@ absl::StatusOr<Fd> OpenDirectory(const std::filesystem::path& path);
 // added; a final symlink is followed (beneath) unless O_NOFOLLOW.
 absl::StatusOr<Fd> OpenBeneath(int root, std::string_view path, int flags, mode_t mode = 0);
 
+// As OpenBeneath, but any symlink in `path`, its last component included, is kPermissionDenied.
+absl::StatusOr<Fd> OpenBeneathNoSymlinks(int root, std::string_view path, int flags,
+                                         mode_t mode = 0);
+
 // Makes `path` and what is missing above it.  No error when it is a directory already.
 absl::Status MakeDirectoriesBeneath(int root, std::string_view path, mode_t mode = 0755);
 

@@ -10,6 +10,7 @@
 #include <boost/asio/ip/v6_only.hpp>
 
 #include "base/http_connection.h"
+#include "base/peer_group.h"
 #include "base/scope.h"
 #include "base/status.h"
 #include "base/timer.h"
@@ -63,15 +64,15 @@ struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
   asio::awaitable<void> Accept(std::shared_ptr<Listener> listener);
   asio::awaitable<void> MakeRoom();
   void Admit(const std::shared_ptr<Listener>& listener, tcp::socket socket);
-  asio::awaitable<void> Serve(std::list<HttpConnection>::iterator connection, std::string peer);
+  asio::awaitable<void> Serve(std::list<HttpConnection>::iterator connection, std::string group);
   asio::awaitable<void> Sweep();
   void AbortAll();
 
   const std::shared_ptr<HttpService> service;
   std::vector<std::shared_ptr<Listener>> listeners;
   std::list<HttpConnection> connections;
-  std::map<std::string, size_t> per_peer;
-  Event room;  // a connection has ended
+  std::map<std::string, size_t> per_peer;  // by PeerGroupOf
+  Event room;                              // a connection has ended
   bool sweeping = false;
   bool stopped = false;
   Scope scope;  // last: its tasks use all of the above
@@ -123,22 +124,23 @@ void HttpServer::State::Admit(const std::shared_ptr<Listener>& listener, tcp::so
     return;
   }
   std::string peer = PeerText(endpoint);
-  if (per_peer[peer] >= service->options.limits.connections_per_peer) {
-    service->log.Debug("too_many_connections", {{"peer", peer}});
+  std::string group = PeerGroupOf(peer);
+  if (per_peer[group] >= service->options.limits.connections_per_peer) {
+    service->log.Debug("too_many_connections", {{"peer", group}});
     return;
   }
   const int fd = socket.release(error);
   auto stream = TlsStream::Accepted(service->loop, listener->tls, fd, peer);
   if (!stream.ok()) {
     service->log.Warn("accept_failed", {{"error", stream.status()}});
-    if (per_peer[peer] == 0) {
-      per_peer.erase(peer);
+    if (per_peer[group] == 0) {
+      per_peer.erase(group);
     }
     return;
   }
-  ++per_peer[peer];
+  ++per_peer[group];
   connections.emplace_back(service, *std::move(stream));
-  Spawn(scope, "http_connection", Serve(std::prev(connections.end()), std::move(peer)));
+  Spawn(scope, "http_connection", Serve(std::prev(connections.end()), std::move(group)));
   if (!sweeping) {
     sweeping = true;
     Spawn(scope, "http_sweep", Sweep());
@@ -146,20 +148,20 @@ void HttpServer::State::Admit(const std::shared_ptr<Listener>& listener, tcp::so
 }
 
 asio::awaitable<void> HttpServer::State::Serve(std::list<HttpConnection>::iterator connection,
-                                               std::string peer) {
+                                               std::string group) {
   struct Leave {
     ~Leave() {
       state.connections.erase(connection);
-      if (auto count = state.per_peer.find(peer); --count->second == 0) {
+      if (auto count = state.per_peer.find(group); --count->second == 0) {
         state.per_peer.erase(count);
       }
       state.room.Set();
     }
     State& state;
     std::list<HttpConnection>::iterator connection;
-    const std::string& peer;
+    const std::string& group;
   };
-  const Leave leave{*this, connection, peer};
+  const Leave leave{*this, connection, group};
   co_await connection->Serve();
 }
 

@@ -37,7 +37,7 @@ struct HttpLimits {
   size_t header_bytes = 16 * 1024;
   size_t body_bytes = 1 << 20;  // of a request whose route names no other limit
   size_t connections = 2000;
-  size_t connections_per_peer = 500;
+  size_t connections_per_peer = 500;  // of one IPv4 address, or one IPv6 /64
   // When all places are taken, the connection that has waited longest without a request under way
   // makes room.
   std::chrono::milliseconds handshake{10'000};
