@@ -104,17 +104,22 @@ void Read(JsonObjectReader& r, Hello& m) {
 }
 
 json::object Body(const Heartbeat& m) {
-  return {{"type", "heartbeat"},
-          {"sequence", m.sequence},
-          {"sent_boot_ns", m.sent_boot_ns},
-          {"version", VersionToJson(m.version)},
-          {"conditions", ToJson(m.conditions)}};
+  json::object body = {{"type", "heartbeat"},
+                       {"sequence", m.sequence},
+                       {"sent_boot_ns", m.sent_boot_ns},
+                       {"version", VersionToJson(m.version)},
+                       {"conditions", ToJson(m.conditions)}};
+  if (m.clock_step_ms != 0) {
+    body["clock_step_ms"] = m.clock_step_ms;
+  }
+  return body;
 }
 void Read(JsonObjectReader& r, Heartbeat& m) {
   m.sequence = CountField<uint64_t>(r, "sequence");
   m.sent_boot_ns = r.Int("sent_boot_ns", {.min = 0});
   m.version = VersionField(r, "version");
   m.conditions = ConditionsField(r, "conditions");
+  m.clock_step_ms = r.OptionalInt("clock_step_ms").value_or(0);
 }
 
 json::object Body(const Report& m) {
@@ -223,25 +228,29 @@ void Read(JsonObjectReader& r, Desired& m) {
 }
 
 json::object Body(const OpenStream& m) {
-  return {{"type", "open_stream"},
-          {"ticket", m.ticket},
-          {"kind", Name(kStreamKindNames[static_cast<size_t>(m.kind)])},
-          {"container", m.container.str()},
-          {"command", ToJson(m.command)},
-          {"environment", ToJson(m.environment)},
-          {"user", m.user},
-          {"working_directory", m.working_directory},
-          {"tty", m.tty},
-          {"interactive", m.interactive},
-          {"rows", m.rows},
-          {"columns", m.columns},
-          {"tail_lines", m.tail_lines},
-          {"follow", m.follow},
-          {"path", m.path},
-          {"mode", m.mode},
-          {"uid", m.uid},
-          {"gid", m.gid},
-          {"size_bytes", m.size_bytes}};
+  json::object body = {{"type", "open_stream"},
+                       {"ticket", m.ticket},
+                       {"kind", Name(kStreamKindNames[static_cast<size_t>(m.kind)])},
+                       {"container", m.container.str()},
+                       {"command", ToJson(m.command)},
+                       {"environment", ToJson(m.environment)},
+                       {"user", m.user},
+                       {"working_directory", m.working_directory},
+                       {"tty", m.tty},
+                       {"interactive", m.interactive},
+                       {"rows", m.rows},
+                       {"columns", m.columns},
+                       {"tail_lines", m.tail_lines},
+                       {"follow", m.follow},
+                       {"path", m.path},
+                       {"mode", m.mode},
+                       {"uid", m.uid},
+                       {"gid", m.gid},
+                       {"size_bytes", m.size_bytes}};
+  if (m.tree) {
+    body["tree"] = true;
+  }
+  return body;
 }
 void Read(JsonObjectReader& r, OpenStream& m) {
   m.ticket = r.String("ticket", {.max = 128, .allow_empty = false});
@@ -259,9 +268,10 @@ void Read(JsonObjectReader& r, OpenStream& m) {
   m.follow = r.OptionalBool("follow").value_or(false);
   m.path = TextField(r, "path");
   m.mode = CountField(r, "mode");
-  m.uid = CountField(r, "uid");
-  m.gid = CountField(r, "gid");
-  m.size_bytes = CountField(r, "size_bytes");
+  m.tree = r.OptionalBool("tree").value_or(false);
+  m.uid = r.OptionalInt("uid", {.min = -1}).value_or(0);
+  m.gid = r.OptionalInt("gid", {.min = -1}).value_or(0);
+  m.size_bytes = r.OptionalInt("size_bytes", {.min = -1}).value_or(0);
 }
 
 json::object Body(const Command& m) {

@@ -89,6 +89,7 @@ struct Heartbeat {
   int64_t sent_boot_ns = 0;
   Version version;
   std::vector<Condition> conditions;
+  int64_t clock_step_ms = 0;  // by which the node's clock was set since it last said so; 0: not
 };
 
 struct Report {
@@ -164,10 +165,11 @@ struct OpenStream {
   bool follow = false;
   // push, pull
   std::string path;
-  int64_t mode = 0;  // of a pushed file; 0: 0644
-  int64_t uid = 0;
-  int64_t gid = 0;
-  int64_t size_bytes = 0;
+  bool tree = false;       // a directory, as a tar archive
+  int64_t mode = 0;        // of a pushed file; 0: 0644
+  int64_t uid = 0;         // -1: as the archive says
+  int64_t gid = 0;         // -1: as the archive says
+  int64_t size_bytes = 0;  // of a pushed file; -1: not known, up to the eof frame
 };
 
 // Carried out once per `command_id` (kept 24 h), not after `not_after_ms` of signed time.

@@ -11,7 +11,9 @@
 #include "base/run_on_loop.h"
 #include "base/signals.h"
 #include "base/status.h"
+#include "node/clock/wall_setter.h"
 #include "node/flags.h"
+#include "node/health/indicator.h"
 #include "node/images/disk_image_cache.h"
 #include "node/runtime/lxc_runtime.h"
 #include "node/service/node_service.h"
@@ -193,6 +195,11 @@ int Run(const NodeConfig& config, NodeFlags::Verb verb) {
                       .seccomp_profile = *seccomp},
                      log);
   IpNetworkSetup network(log);
+  LedIndicator indicator(loop, config.sys_dir, log);
+  SystemWallSetter wall_setter;
+  const bool sets_clock = MaySetClock(config) && SystemWallSetter::Allowed();
+  // What systemd goes by too (systemd(1), "/usr/lib/clock-epoch"), and this program itself.
+  const WallTime floor = BuildTimeFloor({"/usr/lib/clock-epoch", "/proc/self/exe"});
   NodeService service({.loop = loop,
                        .clock = clock,
                        .random = random,
@@ -201,7 +208,10 @@ int Run(const NodeConfig& config, NodeFlags::Verb verb) {
                        .access = runtime,
                        .images = images,
                        .network = network,
+                       .indicator = indicator,
                        .machine = RunMachine,
+                       .wall_setter = sets_clock ? &wall_setter : nullptr,
+                       .time_floor = floor,
                        .log = log},
                       config, *std::move(key));
   absl::Status ended;

@@ -181,6 +181,13 @@ asio::awaitable<absl::StatusOr<Started>> Agent::StartContainer(api::NodeContaine
   if (!running.ok()) {
     co_return running.status();
   }
+  if (!running->degraded.empty()) {
+    std::string lacking;
+    for (const std::string& what : running->degraded) {
+      lacking = StrCat(lacking, lacking.empty() ? "" : " ", what);
+    }
+    log_.Info("container_degraded", {{"container", id}, {"lacking", lacking}});
+  }
   Started started{.started_at = running->started_at, .disk_limit_mode = running->disk_mode};
   containers_[id] = *std::move(running);
   co_return started;

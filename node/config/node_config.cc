@@ -106,11 +106,18 @@ absl::StatusOr<NodeConfig> ParseNodeConfig(const ConfigFile& file) {
   if (config.id_first + config.id_ranges * kIdsPerRange >= UINT32_MAX) {
     reader.Fail("id_ranges", "id_first + id_ranges * 65536 goes beyond the highest id");
   }
+  config.set_clock = reader.Bool("set_clock", config.set_clock);
   config.log_level = reader.String("log_level", config.log_level);
   ReadNetwork(reader.Table("network"), config.network, reader);
   ReadLabels(reader.Table("labels"), config.labels, reader);
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
   return config;
+}
+
+bool MaySetClock(const NodeConfig& config) {
+  const NodeConfig own;
+  return config.set_clock && config.state_dir == own.state_dir && config.run_dir == own.run_dir &&
+         config.sys_dir == own.sys_dir && config.proc_dir == own.proc_dir;
 }
 
 std::string FormatNodeConfig(const NodeConfig& config) {
@@ -126,11 +133,12 @@ std::string FormatNodeConfig(const NodeConfig& config) {
              controllers, "]\nstate_dir = ", Quoted(config.state_dir.string()),
              "\nrun_dir = ", Quoted(config.run_dir.string()),
              "\nlibexec_dir = ", Quoted(config.libexec_dir.string()), "\n");
-  text +=
-      StrCat("start_jitter = ", Quoted(FormatDuration(config.start_jitter)),
-             "\nreconnect_max = ", Quoted(FormatDuration(config.reconnect_max)),
-             "\nmax_starts = ", config.max_starts, "\nid_first = ", config.id_first,
-             "\nid_ranges = ", config.id_ranges, "\nlog_level = ", Quoted(config.log_level), "\n");
+  text += StrCat("start_jitter = ", Quoted(FormatDuration(config.start_jitter)),
+                 "\nreconnect_max = ", Quoted(FormatDuration(config.reconnect_max)),
+                 "\nmax_starts = ", config.max_starts,
+                 "\nset_clock = ", config.set_clock ? "true" : "false",
+                 "\nid_first = ", config.id_first, "\nid_ranges = ", config.id_ranges,
+                 "\nlog_level = ", Quoted(config.log_level), "\n");
   text += StrCat("\n[network]\nmanage = ", network.manage ? "true" : "false",
                  "\nbridge = ", Quoted(network.bridge), "\nport = ", Quoted(network.port), "\n");
   if (!network.address.address.empty()) {

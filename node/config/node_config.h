@@ -53,8 +53,17 @@ struct NodeConfig {
   int64_t id_first = 0x20000000;
   int64_t id_ranges = 4096;
 
+  // Whether the machine's clock is set to the controller's signed time when it is far off; see
+  // MaySetClock.
+  bool set_clock = true;
+
   std::string log_level = "info";
 };
+
+// Whether the agent may set the machine's clock as far as the configuration goes: it is allowed to
+// and all its roots are the machine's own.  Several nodes on one machine share its clock, and none
+// of them sets it.
+bool MaySetClock(const NodeConfig& config);
 
 absl::StatusOr<NodeConfig> ParseNodeConfig(const ConfigFile& file);
 // What is in effect, as TOML; a token is not repeated.

@@ -25,6 +25,17 @@ TEST(NodeConfigTest, AnEmptyFileIsTheDefaults) {
   EXPECT_TRUE(config->network.manage);
 }
 
+TEST(NodeConfigTest, TheClockIsSetOnlyWhereTheMachineIsTheNodesOwn) {
+  EXPECT_TRUE(MaySetClock(Parse("").value()));
+  EXPECT_FALSE(MaySetClock(Parse("set_clock = false").value()));
+  for (const char* text : {"state_dir = \"/var/tmp/demo/node-1\"", "run_dir = \"/run/node-2\""}) {
+    EXPECT_FALSE(MaySetClock(Parse(text).value())) << "several nodes on one machine: " << text;
+  }
+  NodeConfig config;
+  config.sys_dir = "/tmp/sys";
+  EXPECT_FALSE(MaySetClock(config));
+}
+
 TEST(NodeConfigTest, ReadsEveryKeyAndWritesItBack) {
   const absl::StatusOr<NodeConfig> config = Parse(R"(
 name = "pi-1"

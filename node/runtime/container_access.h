@@ -53,7 +53,7 @@ class ByteSink {
  public:
   virtual ~ByteSink() = default;
   virtual asio::awaitable<absl::Status> Write(std::string bytes) = 0;
-  // All is written: the file appears under its name.  Destroyed before: nothing is left.
+  // All is written: the file appears under its name.  Destroyed before: no part of a file is left.
   virtual asio::awaitable<absl::Status> Finish() = 0;
 };
 
@@ -67,13 +67,25 @@ struct ExecRequest {
   bool interactive = false;  // has a standard input; otherwise it is /dev/null
 };
 
+// A regular file by its bytes, or a directory as a tar archive (base/tree_archive.h).
+enum class TransferKind { kFile, kTree };
+
 struct PushRequest {
   ContainerId id;
-  std::string path;  // of the file to make or replace; its directory exists
-  uint32_t mode = 0644;
-  uint32_t uid = 0;  // as the container sees it
-  uint32_t gid = 0;
-  Bytes size;  // exactly so many are written
+  TransferKind kind = TransferKind::kFile;
+  // Of the file to make or replace, whose directory exists; or of the directory that the archive is
+  // unpacked into, which is made when missing.
+  std::string path;
+  uint32_t mode = 0644;         // of a file; an archive has its own
+  std::optional<uint32_t> uid;  // as the container sees it; none: 0, or as the archive says
+  std::optional<uint32_t> gid;
+  std::optional<Bytes> size;  // exactly so many are written; none: not known before Finish
+};
+
+struct PullRequest {
+  ContainerId id;
+  TransferKind kind = TransferKind::kFile;
+  std::string path;
 };
 
 // Called only from the agent's loop.  Paths are resolved beneath the container's root and never
@@ -102,12 +114,13 @@ class ContainerAccess {
                                                                            LogOptions options) = 0;
 
   // Files of a container, running or stopped.  kResourceExhausted: larger than kMaxFileTransfer, or
-  // no room; kPermissionDenied: the path leads out of the container.
+  // no room; kPermissionDenied: the path leads out of the container, or below a pushed directory a
+  // symlink is in the way.
   virtual asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> PushFile(
       PushRequest request) = 0;
-  // A regular file.
+  // kFailedPrecondition: `path` is no regular file (no directory where a tree is asked for).
   virtual asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> PullFile(
-      ContainerId id, std::string path) = 0;
+      PullRequest request) = 0;
 };
 
 }  // namespace bramble::node

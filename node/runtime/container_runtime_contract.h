@@ -17,8 +17,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/run_on_loop.h"
+#include "base/tar.h"
 #include "base/timer.h"
 #include "node/runtime/container_access.h"
 #include "node/runtime/container_runtime.h"
@@ -109,7 +111,10 @@ class ContainerRuntimeContract : public testing::Test {
     PushRequest request;
     request.id = Id(id);
     request.path = path;
-    request.size.count = static_cast<int64_t>(bytes.size());
+    request.size = Bytes{static_cast<int64_t>(bytes.size())};
+    return PushBytes(std::move(request), bytes);
+  }
+  absl::Status PushBytes(PushRequest request, const std::string& bytes) {
     auto sink = Await(access().PushFile(request));
     if (!sink.ok()) {
       return sink.status();
@@ -120,7 +125,10 @@ class ContainerRuntimeContract : public testing::Test {
     return Await((*sink)->Finish());
   }
   absl::StatusOr<std::string> Pull(const std::string& id, const std::string& path) {
-    auto source = Await(access().PullFile(Id(id), path));
+    return PullBytes({.id = Id(id), .path = path});
+  }
+  absl::StatusOr<std::string> PullBytes(const PullRequest& request) {
+    auto source = Await(access().PullFile(request));
     if (!source.ok()) {
       return source.status();
     }
@@ -343,6 +351,76 @@ TYPED_TEST_P(ContainerRuntimeContract, MovesFilesInAndOut) {
   EXPECT_EQ(this->Pull("c1", "/root/file").value_or(""), "new");
 }
 
+TYPED_TEST_P(ContainerRuntimeContract, SaysThatAFrozenOneRunsNoCommand) {
+  this->Start(this->Spec("c1"));
+  ASSERT_TRUE(this->Await(this->runtime().Freeze(this->Id("c1"))).ok());
+  ExecRequest request;
+  request.id = this->Id("c1");
+  request.argv = {"true"};
+
+  const absl::Status refused = this->Await(this->access().Exec(request)).status();
+
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("is frozen"));
+  EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("container start"));
+}
+
+TYPED_TEST_P(ContainerRuntimeContract, TakesAFileWhoseLengthIsNotKnownBefore) {
+  this->Start(this->Spec("c1"));
+  const std::string bytes(300'000, 'y');
+
+  EXPECT_TRUE(this->PushBytes({.id = this->Id("c1"), .path = "/root/chunks"}, bytes).ok());
+  EXPECT_EQ(this->Pull("c1", "/root/chunks").value_or(""), bytes);
+  EXPECT_TRUE(this->PushBytes({.id = this->Id("c1"), .path = "/root/empty"}, "").ok());
+  EXPECT_EQ(this->Pull("c1", "/root/empty").value_or("?"), "");
+  {
+    auto sink = this->Await(this->access().PushFile({.id = this->Id("c1"), .path = "/root/half"}));
+    ASSERT_TRUE(sink.ok()) << sink.status();
+    EXPECT_TRUE(this->Await((*sink)->Write("half of it")).ok());
+  }  // the sender goes away
+  EXPECT_EQ(this->Pull("c1", "/root/half").status().code(), absl::StatusCode::kNotFound);
+}
+
+TYPED_TEST_P(ContainerRuntimeContract, MovesDirectoriesInAndOut) {
+  this->Start(this->Spec("c1"));
+  const std::string page(70'000, 'p');
+  const std::string archive =
+      TarHeader({.name = "site/", .type = TarType::kDirectory, .mode = 0750}) +
+      TarHeader({.name = "site/page", .size = page.size(), .mode = 0640, .uid = 33}) + page +
+      TarPadding(page.size()) +
+      TarHeader({.name = "site/link", .type = TarType::kSymlink, .link = "page"}) + TarEnd();
+
+  const absl::Status pushed = this->PushBytes(
+      {.id = this->Id("c1"), .kind = TransferKind::kTree, .path = "/root/www"}, archive);
+  ASSERT_TRUE(pushed.ok()) << pushed;
+
+  EXPECT_EQ(this->Pull("c1", "/root/www/site/page").value_or(""), page);
+  const auto pulled = this->PullBytes(
+      {.id = this->Id("c1"), .kind = TransferKind::kTree, .path = "/root/www/site"});
+  ASSERT_TRUE(pulled.ok()) << pulled.status();
+  size_t at = 0;
+  TarReader reader([&](char* out, size_t size) {
+    const size_t got = pulled->copy(out, size, at);
+    at += got;
+    return absl::StatusOr<size_t>(got);
+  });
+  std::map<std::string, TarEntry> entries;
+  for (auto entry = reader.Next(); entry.ok() && entry->has_value(); entry = reader.Next()) {
+    entries[(**entry).name] = **entry;
+  }
+  ASSERT_TRUE(entries.contains("site/page"));
+  EXPECT_EQ(entries["site/page"].size, page.size());
+  EXPECT_EQ(entries["site/page"].mode, 0640u);
+  EXPECT_EQ(entries["site/page"].uid, 33u) << "as the container sees it";
+  EXPECT_EQ(entries["site/link"].link, "page");
+  EXPECT_EQ(entries["site/"].mode, 0750u);
+  EXPECT_EQ(
+      this->PullBytes({.id = this->Id("c1"), .kind = TransferKind::kTree, .path = "/root/none"})
+          .status()
+          .code(),
+      absl::StatusCode::kNotFound);
+}
+
 TYPED_TEST_P(ContainerRuntimeContract, CountsWhatRuns) {
   this->Start(this->Spec("c1"));
 
@@ -362,6 +440,8 @@ REGISTER_TYPED_TEST_SUITE_P(ContainerRuntimeContract, StartsAContainerAndListsIt
                             RefusesToFreezeWhatDoesNotRun, AdjustsWhileItRuns,
                             RebuildsOnlyWhatIsStopped, DeletesWhatRuns,
                             KnowsItsContainersAfterARestartOfTheAgent, RunsCommands,
-                            RunsNothingInWhatIsStopped, MovesFilesInAndOut, CountsWhatRuns);
+                            RunsNothingInWhatIsStopped, MovesFilesInAndOut,
+                            SaysThatAFrozenOneRunsNoCommand, TakesAFileWhoseLengthIsNotKnownBefore,
+                            MovesDirectoriesInAndOut, CountsWhatRuns);
 
 }  // namespace bramble::node

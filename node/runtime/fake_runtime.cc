@@ -20,8 +20,15 @@ absl::Status NotHere(const ContainerId& id) {
 // A command that answers in its own time: what is written is what is read (cat), or fixed.
 class FakeStream : public ContainerStream {
  public:
-  FakeStream(asio::io_context& loop, const ExecRequest& request)
-      : ready_(loop), has_terminal_(request.terminal.has_value()) {
+  FakeStream(asio::io_context& loop, std::shared_ptr<FakeMachine> machine,
+             const ExecRequest& request)
+      : ready_(loop),
+        machine_(std::move(machine)),
+        id_(request.id),
+        has_terminal_(request.terminal.has_value()) {
+    if (has_terminal_) {
+      machine_->containers[id_].sizes.push_back(*request.terminal);
+    }
     const std::vector<std::string>& argv = request.argv;
     input_open_ = request.interactive || has_terminal_;
     if (argv[0] == "echo") {
@@ -72,8 +79,12 @@ class FakeStream : public ContainerStream {
     ready_.Set();
     co_return absl::OkStatus();
   }
-  absl::Status Resize(TerminalSize) override {
-    return has_terminal_ ? absl::OkStatus() : absl::FailedPreconditionError("it has no terminal");
+  absl::Status Resize(TerminalSize size) override {
+    if (!has_terminal_) {
+      return absl::FailedPreconditionError("it has no terminal");
+    }
+    machine_->containers[id_].sizes.push_back(size);
+    return absl::OkStatus();
   }
   absl::Status Signal(int signal) override {
     if (running_) {
@@ -86,6 +97,8 @@ class FakeStream : public ContainerStream {
 
  private:
   Event ready_;
+  const std::shared_ptr<FakeMachine> machine_;
+  const ContainerId id_;
   const bool has_terminal_;
   bool input_open_ = false;
   bool running_ = false;
@@ -111,28 +124,70 @@ class FakeSink : public ByteSink {
       : machine_(std::move(machine)), request_(std::move(request)) {}
   asio::awaitable<absl::Status> Write(std::string bytes) override {
     bytes_ += bytes;
-    if (static_cast<int64_t>(bytes_.size()) > request_.size.count) {
+    if (request_.size.has_value() && static_cast<int64_t>(bytes_.size()) > request_.size->count) {
       co_return absl::InvalidArgumentError("more bytes than were announced");
     }
     co_return absl::OkStatus();
   }
   asio::awaitable<absl::Status> Finish() override {
-    if (static_cast<int64_t>(bytes_.size()) != request_.size.count) {
+    if (request_.size.has_value() && static_cast<int64_t>(bytes_.size()) != request_.size->count) {
       co_return absl::InvalidArgumentError("ended early");
     }
     const auto container = machine_->containers.find(request_.id);
     if (container == machine_->containers.end()) {
       co_return NotHere(request_.id);
     }
+    if (request_.kind == TransferKind::kTree) {
+      co_return Unpack(container->second);
+    }
     container->second.files[request_.path] = bytes_;
     co_return absl::OkStatus();
   }
 
  private:
+  absl::Status Unpack(FakeMachine::Container& container) const {
+    size_t at = 0;
+    TarReader reader([this, &at](char* out, size_t size) {
+      const size_t got = bytes_.copy(out, size, at);
+      at += got;
+      return absl::StatusOr<size_t>(got);
+    });
+    while (true) {
+      BRAMBLE_ASSIGN_OR_RETURN(std::optional<TarEntry> entry, reader.Next());
+      if (!entry.has_value()) {
+        return absl::OkStatus();
+      }
+      const std::string path = StrCat(request_.path, "/", entry->name);
+      std::string data(static_cast<size_t>(entry->size), '\0');
+      BRAMBLE_RETURN_IF_ERROR(AsStatus(reader.Read(data.data(), data.size())));
+      if (entry->type == TarType::kFile) {
+        container.files[path] = data;
+      }
+      container.trees[path] = TarHeaderAndData{*entry, data};
+    }
+  }
+
   std::shared_ptr<FakeMachine> machine_;
   const PushRequest request_;
   std::string bytes_;
 };
+
+// What was pushed below `path`, as the archive of its last component.
+absl::StatusOr<std::string> PackFake(const FakeMachine::Container& container,
+                                     const std::string& path) {
+  const size_t cut = path.rfind('/') + 1;
+  std::string archive;
+  for (const auto& [at, member] : container.trees) {
+    if (at.starts_with(path + "/")) {
+      TarEntry entry = member.entry;
+      entry.name = at.substr(cut);
+      archive += TarHeader(entry) + member.data + TarPadding(member.data.size());
+    }
+  }
+  return archive.empty() ? absl::StatusOr<std::string>(
+                               absl::NotFoundError(StrCat(path, " in the container: not found")))
+                         : archive + TarEnd();
+}
 
 }  // namespace
 
@@ -155,6 +210,9 @@ absl::StatusOr<FakeMachine::Container*> FakeRuntime::FindRunning(const Container
   FakeMachine::Container* container = Find(id);
   if (container == nullptr) {
     return NotHere(id);
+  }
+  if (container->observed.state == RuntimeState::kFrozen) {
+    return FrozenError(container->observed.spec.name.str());
   }
   if (container->observed.state != RuntimeState::kRunning) {
     return NotRunning(id);
@@ -299,7 +357,7 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ContainerStream>>> FakeRuntime::E
   if (request.argv.empty()) {
     co_return absl::InvalidArgumentError("no command");
   }
-  std::unique_ptr<ContainerStream> made = std::make_unique<FakeStream>(loop_, request);
+  std::unique_ptr<ContainerStream> made = std::make_unique<FakeStream>(loop_, machine_, request);
   co_return std::move(made);
 }
 
@@ -327,7 +385,7 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> FakeRuntime::PushFile
   if (Find(request.id) == nullptr) {
     co_return NotHere(request.id);
   }
-  if (request.size > kMaxFileTransfer) {
+  if (request.size.has_value() && *request.size > kMaxFileTransfer) {
     co_return absl::ResourceExhaustedError("too large");
   }
   std::unique_ptr<ByteSink> made = std::make_unique<FakeSink>(machine_, std::move(request));
@@ -335,14 +393,22 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> FakeRuntime::PushFile
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> FakeRuntime::PullFile(
-    ContainerId id, std::string path) {
-  FakeMachine::Container* container = Find(id);
+    PullRequest request) {
+  FakeMachine::Container* container = Find(request.id);
   if (container == nullptr) {
-    co_return NotHere(id);
+    co_return NotHere(request.id);
   }
-  const auto file = container->files.find(path);
+  if (request.kind == TransferKind::kTree) {
+    absl::StatusOr<std::string> archive = PackFake(*container, request.path);
+    if (!archive.ok()) {
+      co_return archive.status();
+    }
+    std::unique_ptr<ByteSource> tree = std::make_unique<FakeSource>(*std::move(archive));
+    co_return std::move(tree);
+  }
+  const auto file = container->files.find(request.path);
   if (file == container->files.end()) {
-    co_return absl::NotFoundError(StrCat(path, " in the container: not found"));
+    co_return absl::NotFoundError(StrCat(request.path, " in the container: not found"));
   }
   std::unique_ptr<ByteSource> made = std::make_unique<FakeSource>(file->second);
   co_return std::move(made);

@@ -8,19 +8,27 @@
 #include <vector>
 
 #include "base/asio.h"
+#include "base/tar.h"
 #include "node/runtime/container_access.h"
 #include "node/runtime/container_runtime.h"
 
 namespace bramble::node {
+
+struct TarHeaderAndData {
+  TarEntry entry;
+  std::string data;
+};
 
 // The containers of one make-believe machine; they outlive the runtimes that a restarted agent
 // makes.
 struct FakeMachine {
   struct Container {
     RuntimeContainer observed;
-    RuntimeSpec made_for;                      // what its writable layer was made for
-    std::map<std::string, std::string> files;  // of the writable layer
+    RuntimeSpec made_for;                           // what its writable layer was made for
+    std::map<std::string, std::string> files;       // of the writable layer
+    std::map<std::string, TarHeaderAndData> trees;  // of pushed directories, by path
     std::string log;
+    std::vector<TerminalSize> sizes;  // of terminals that were opened or resized
   };
   std::map<ContainerId, Container> containers;
   std::vector<std::string> calls;  // "start ID", in order
@@ -57,8 +65,8 @@ class FakeRuntime : public ContainerRuntime, public ContainerAccess {
   asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> Log(ContainerId id,
                                                                    LogOptions options) override;
   asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> PushFile(PushRequest request) override;
-  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> PullFile(ContainerId id,
-                                                                        std::string path) override;
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> PullFile(
+      PullRequest request) override;
 
  private:
   // Records the call; the failure that a test asked for, if any.

@@ -174,11 +174,11 @@ VerbResult ExecVerb(const RuntimeSettings& settings, const json::value& value) {
     return absl::FailedPreconditionError(StrCat("container ", request.id.str(), ": does not run"));
   }
   BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
+  BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord record, ReadRecord(settings.paths, request.id));
   if (IsFrozen(layout, ContainerCgroup(settings.cgroup_root, request.id))) {
-    return absl::FailedPreconditionError(StrCat("container ", request.id.str(), ": is frozen"));
+    return FrozenError(record.spec.name.str());
   }
   BRAMBLE_ASSIGN_OR_RETURN(const GuestUser user, FindUser(running->init_pid, request.user));
-  BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord record, ReadRecord(settings.paths, request.id));
   GivePipes(record.layer_ids.first + user.uid, record.layer_ids.first + user.gid);
   BRAMBLE_RETURN_IF_ERROR(TellStarted(settings));
   BRAMBLE_ASSIGN_OR_RETURN(const int code, Attach(settings, request, user));

@@ -241,7 +241,9 @@ TEST_F(LxcIsolationTest, GivesACommandATerminalOfTheContainers) {
   Start(machine_->Spec("c1"));
   ExecRequest request;
   request.id = ContainerId::Parse("c1").value();
-  request.argv = {"sh", "-c", "tty; stty size; read x; echo got $x; stty size; exit 3"};
+  request.argv = {"sh", "-c",
+                  "tty; stty size; read x; echo got $x; for i in $(seq 100); do "
+                  "[ \"$(stty size)\" = '50 120' ] && break; sleep 0.1; done; stty size; exit 3"};
   request.terminal = TerminalSize{.rows = 40, .columns = 100};
   auto stream = Await(runtime().Exec(std::move(request)));
   ASSERT_TRUE(stream.ok()) << stream.status();
@@ -259,7 +261,6 @@ TEST_F(LxcIsolationTest, GivesACommandATerminalOfTheContainers) {
 
   read_until("40 100");
   ASSERT_TRUE((*stream)->Resize({.rows = 50, .columns = 120}).ok());
-  Sleep(200);
   ASSERT_TRUE(Await((*stream)->Write("word\n")).ok());
   read_until("exit 3");
 

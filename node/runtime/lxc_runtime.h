@@ -52,8 +52,8 @@ class LxcRuntime : public ContainerRuntime, public ContainerAccess {
   asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> Log(ContainerId id,
                                                                    LogOptions options) override;
   asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> PushFile(PushRequest request) override;
-  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> PullFile(ContainerId id,
-                                                                        std::string path) override;
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> PullFile(
+      PullRequest request) override;
 
  private:
   std::vector<std::string> Argv(std::string_view verb) const;

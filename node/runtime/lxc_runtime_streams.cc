@@ -146,17 +146,34 @@ class LxcSource : public ByteSource {
   std::shared_ptr<RuntimeProcess> process_;
 };
 
+// Where the size is not known before, each piece follows its length, 4 bytes with the lowest first,
+// and 0 is the end: a sender that goes away is not taken for one that is done.
+std::string LengthOf(size_t size) {
+  std::string text;
+  for (int shift = 0; shift < 32; shift += 8) {
+    text += static_cast<char>(size >> shift & 0xff);
+  }
+  return text;
+}
+
 class LxcSink : public ByteSink {
  public:
-  LxcSink(std::shared_ptr<RuntimeProcess> process, Bytes size)
+  LxcSink(std::shared_ptr<RuntimeProcess> process, std::optional<Bytes> size)
       : process_(std::move(process)), left_(size) {}
   ~LxcSink() override { process_->End(); }
 
   asio::awaitable<absl::Status> Write(std::string bytes) override {
     const std::shared_ptr<RuntimeProcess> process = process_;
-    left_ -= Bytes{static_cast<int64_t>(bytes.size())};
-    if (left_.count < 0) {
-      co_return absl::InvalidArgumentError("more bytes than were announced");
+    if (bytes.empty()) {
+      co_return absl::OkStatus();
+    }
+    if (left_.has_value()) {
+      *left_ -= Bytes{static_cast<int64_t>(bytes.size())};
+      if (left_->count < 0) {
+        co_return absl::InvalidArgumentError("more bytes than were announced");
+      }
+    } else {
+      bytes.insert(0, LengthOf(bytes.size()));
     }
     const absl::Status written = co_await process->in().Write(std::move(bytes));
     if (written.ok()) {
@@ -171,6 +188,10 @@ class LxcSink : public ByteSink {
 
   asio::awaitable<absl::Status> Finish() override {
     const std::shared_ptr<RuntimeProcess> process = process_;
+    if (!left_.has_value()) {
+      std::string end = LengthOf(0);
+      (void)co_await process->in().Write(std::move(end));  // its result says why it takes no more
+    }
     process->in().Close();
     const auto result = co_await process->Result();
     co_return result.status();
@@ -178,7 +199,7 @@ class LxcSink : public ByteSink {
 
  private:
   std::shared_ptr<RuntimeProcess> process_;
-  Bytes left_;
+  std::optional<Bytes> left_;
 };
 
 json::object ExecToJson(const ExecRequest& request) {
@@ -257,9 +278,19 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> LxcRuntime::PushFile(
     PushRequest request) {
   RuntimeProcess::Options options;
   options.argv = Argv("push");
-  options.request = {{"id", request.id.str()}, {"path", request.path},
-                     {"mode", request.mode},   {"uid", request.uid},
-                     {"gid", request.gid},     {"size_bytes", request.size.count}};
+  options.request = {{"id", request.id.str()},
+                     {"path", request.path},
+                     {"tree", request.kind == TransferKind::kTree},
+                     {"mode", request.mode}};
+  if (request.uid.has_value()) {
+    options.request["uid"] = *request.uid;
+  }
+  if (request.gid.has_value()) {
+    options.request["gid"] = *request.gid;
+  }
+  if (request.size.has_value()) {
+    options.request["size_bytes"] = request.size->count;
+  }
   options.has_input = true;
   auto begun = co_await RuntimeProcess::Begin(loop_, std::move(options));
   if (!begun.ok()) {
@@ -270,10 +301,12 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> LxcRuntime::PushFile(
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::PullFile(
-    ContainerId id, std::string path) {
+    PullRequest request) {
   RuntimeProcess::Options options;
   options.argv = Argv("pull");
-  options.request = {{"id", id.str()}, {"path", path}};
+  options.request = {{"id", request.id.str()},
+                     {"path", request.path},
+                     {"tree", request.kind == TransferKind::kTree}};
   auto begun = co_await RuntimeProcess::Begin(loop_, std::move(options));
   if (!begun.ok()) {
     co_return begun.status();

@@ -16,7 +16,10 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/ip.h"
+#include "base/strings.h"
 #include "base/units.h"
+
+#include "absl/status/status.h"
 
 namespace bramble::node {
 
@@ -80,6 +83,15 @@ struct RuntimeSpec {
 };
 inline constexpr size_t kMaxNoteBytes = 128 * 1024;
 inline constexpr Bytes kMaxFileTransfer{int64_t{1} << 30};  // of one push or pull
+
+// What a command in a frozen container answers: it would wait for ever.
+inline absl::Status FrozenError(const std::string& name) {
+  return absl::FailedPreconditionError(
+      StrCat("container \"", name,
+             "\" is frozen: nothing runs in it until it is thawed by "
+             "`bramble container start ",
+             name, "`"));
+}
 
 enum class RuntimeState { kStopped, kRunning, kFrozen };
 inline constexpr std::string_view kRuntimeStateNames[] = {"stopped", "running", "frozen"};

@@ -15,8 +15,8 @@
 //   exec       {"id", "argv", "environment", "user", "cwd", "terminal"}   {"exit_code"}
 //   console    {"id"}                                     {"exit_code"}
 //   log        {"id", "tail_lines", "follow"}             {}
-//   push       {"id", "path", "mode", "uid", "gid", "size_bytes"}         {}
-//   pull       {"id", "path"}                             {"size_bytes"}
+//   push       {"id", "path", "tree", "mode", "uid"?, "gid"?, "size_bytes"?}   {}
+//   pull       {"id", "path", "tree"}                     {"size_bytes"}
 
 #include <string>
 
@@ -47,6 +47,8 @@ VerbResult DeleteVerb(const RuntimeSettings& settings, const json::value& reques
 VerbResult ListVerb(const RuntimeSettings& settings, const json::value& request);
 VerbResult UsageVerb(const RuntimeSettings& settings, const json::value& request);
 VerbResult ExitVerb(const RuntimeSettings& settings, const json::value& request);
+// Without "size_bytes" what is pushed comes in pieces, each after its length (4 bytes, lowest
+// first); the length 0 is the end.
 // These use standard input and output for what they carry; their results go elsewhere, and before
 // them, when nothing more is in the way, the line {"started": true}.
 VerbResult ExecVerb(const RuntimeSettings& settings, const json::value& request);

@@ -9,10 +9,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "base/beneath.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "base/tree_archive.h"
 #include "node/runtime/lxc_monitor.h"
 #include "node/runtime/private_mounts.h"
 #include "node/runtime/runtime_verbs.h"
@@ -91,56 +93,165 @@ std::string Relative(std::string path) {
   return path;
 }
 
-// Exactly `size` bytes of standard input.
-absl::Status CopyIn(int to, int64_t size, const std::string& path) {
+// What is pushed, from standard input: exactly `size` bytes, or, where that is not known, pieces
+// after their lengths (runtime_verbs.h).
+class PushedBytes {
+ public:
+  explicit PushedBytes(std::optional<int64_t> size) : framed_(!size.has_value()) {
+    left_ = size.value_or(0);
+  }
+
+  // At most `size` bytes; 0 at the end.  kInvalidArgument: the sender went away before.
+  absl::StatusOr<size_t> Read(char* out, size_t size) {
+    if (left_ == 0 && framed_ && !ended_) {
+      unsigned char length[4];
+      BRAMBLE_RETURN_IF_ERROR(Fill(reinterpret_cast<char*>(length), sizeof(length)));
+      left_ = length[0] | length[1] << 8 | length[2] << 16 | static_cast<int64_t>(length[3]) << 24;
+      ended_ = left_ == 0;
+    }
+    const auto want = static_cast<size_t>(std::min<int64_t>(left_, static_cast<int64_t>(size)));
+    if (want == 0) {
+      return 0;
+    }
+    BRAMBLE_ASSIGN_OR_RETURN(const size_t got, Some(out, want));
+    left_ -= static_cast<int64_t>(got);
+    taken_ += static_cast<int64_t>(got);
+    if (taken_ > kMaxFileTransfer.count) {
+      return absl::ResourceExhaustedError(StrCat("larger than ", ToString(kMaxFileTransfer)));
+    }
+    return got;
+  }
+  // As many as there are up to `size`: what TarReader asks for.
+  absl::StatusOr<size_t> ReadFull(char* out, size_t size) {
+    size_t done = 0;
+    while (done < size) {
+      BRAMBLE_ASSIGN_OR_RETURN(const size_t got, Read(out + done, size - done));
+      if (got == 0) {
+        break;
+      }
+      done += got;
+    }
+    return done;
+  }
+  // Takes what follows, so that the sender is not cut off before it has heard.
+  absl::Status Drain() {
+    std::string scratch(kChunk, '\0');
+    while (true) {
+      BRAMBLE_ASSIGN_OR_RETURN(const size_t got, Read(scratch.data(), scratch.size()));
+      if (got == 0) {
+        return absl::OkStatus();
+      }
+    }
+  }
+
+ private:
+  static absl::StatusOr<size_t> Some(char* out, size_t size) {
+    while (true) {
+      const ssize_t got = read(0, out, size);
+      if (got > 0) {
+        return static_cast<size_t>(got);
+      }
+      if (got == 0) {
+        return absl::InvalidArgumentError("ended early: the sender went away");
+      }
+      if (errno != EINTR) {
+        return ErrnoStatus(errno, "push");
+      }
+    }
+  }
+  static absl::Status Fill(char* out, size_t size) {
+    for (size_t done = 0; done < size;) {
+      BRAMBLE_ASSIGN_OR_RETURN(const size_t got, Some(out + done, size - done));
+      done += got;
+    }
+    return absl::OkStatus();
+  }
+
+  const bool framed_;
+  bool ended_ = false;
+  int64_t left_ = 0;  // of the piece, or of all
+  int64_t taken_ = 0;
+};
+
+absl::Status CopyIn(int to, PushedBytes& from, const std::string& path) {
   std::string buffer(kChunk, '\0');
-  while (size > 0) {
-    const ssize_t n = read(0, buffer.data(), static_cast<size_t>(std::min<int64_t>(size, kChunk)));
-    if (n < 0 && errno == EINTR) {
-      continue;
+  while (true) {
+    absl::StatusOr<size_t> got = from.Read(buffer.data(), buffer.size());
+    if (!got.ok()) {
+      return Annotate(got.status(), StrCat("/", path));
     }
-    if (n <= 0) {
-      return absl::InvalidArgumentError(StrCat("/", path, ": ended ", size, " bytes early"));
+    if (*got == 0) {
+      return absl::OkStatus();
     }
-    for (ssize_t done = 0; done < n;) {
-      const ssize_t written = write(to, buffer.data() + done, static_cast<size_t>(n - done));
+    for (size_t done = 0; done < *got;) {
+      const ssize_t written = write(to, buffer.data() + done, *got - done);
       if (written < 0 && errno != EINTR) {
         return FileError(path, errno);
       }
-      done += std::max<ssize_t>(written, 0);
+      done += static_cast<size_t>(std::max<ssize_t>(written, 0));
     }
-    size -= n;
   }
-  return absl::OkStatus();
 }
 
 struct Push {
   ContainerId id;
   std::string path;
+  bool tree = false;
   mode_t mode = 0644;
-  uint32_t uid = 0;
-  uint32_t gid = 0;
-  int64_t size = 0;
+  std::optional<uint32_t> uid;
+  std::optional<uint32_t> gid;
+  std::optional<int64_t> size;
 };
+
+std::optional<uint32_t> OwnerField(JsonObjectReader& reader, std::string_view key) {
+  const auto id = reader.OptionalInt(key, {.min = 0, .max = IdRange::kCount - 1});
+  return id.has_value() ? std::optional<uint32_t>(static_cast<uint32_t>(*id)) : std::nullopt;
+}
 
 absl::StatusOr<Push> ParsePush(const json::value& request) {
   Push push;
   JsonObjectReader reader(request, "request");
   push.id = reader.Parsed<ContainerId>("id");
   push.path = Relative(reader.String("path", {.allow_empty = false}));
+  push.tree = reader.OptionalBool("tree").value_or(false);
   push.mode = static_cast<mode_t>(reader.Int("mode", {.min = 0, .max = kMaxModeBits}));
-  push.uid = static_cast<uint32_t>(reader.Int("uid", {.min = 0, .max = IdRange::kCount - 1}));
-  push.gid = static_cast<uint32_t>(reader.Int("gid", {.min = 0, .max = IdRange::kCount - 1}));
-  push.size = reader.Int("size_bytes", {.min = 0});
-  if (reader.ok() && (push.path.empty() || push.path.ends_with('/'))) {
+  push.uid = OwnerField(reader, "uid");
+  push.gid = OwnerField(reader, "gid");
+  push.size = reader.OptionalInt("size_bytes", {.min = 0});
+  if (reader.ok() && !push.tree && (push.path.empty() || push.path.ends_with('/'))) {
     reader.Fail("path", "names no file");
   }
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
-  if (push.size > kMaxFileTransfer.count) {
+  if (push.size.value_or(0) > kMaxFileTransfer.count) {
     return absl::ResourceExhaustedError(
         StrCat("/", push.path, ": larger than ", ToString(kMaxFileTransfer)));
   }
   return push;
+}
+
+// As somebody in the container has it: below `path`, beneath its root.
+absl::Status InContainer(const absl::Status& status, const std::string& path) {
+  return Annotate(status, StrCat("/", path, " in the container"));
+}
+
+absl::Status PushTree(const RuntimeSettings& settings, const Inside& inside, const Push& push) {
+  BRAMBLE_RETURN_IF_ERROR(
+      InContainer(MakeDirectoriesBeneath(inside.root.get(), push.path, 0755), push.path));
+  BRAMBLE_ASSIGN_OR_RETURN(const Fd directory,
+                           OpenBeneath(inside.root.get(), push.path, O_RDONLY | O_DIRECTORY));
+  BRAMBLE_RETURN_IF_ERROR(TellStarted(settings));
+  PushedBytes bytes(push.size);
+  TarReader archive([&bytes](char* out, size_t size) { return bytes.ReadFull(out, size); });
+  UnpackTreeOptions options;
+  options.owners = UnpackTreeOptions::Owners::kArchive;
+  options.id_base = inside.root_id;
+  options.id_count = IdRange::kCount;
+  options.uid = push.uid;
+  options.gid = push.gid;
+  options.max_bytes = kMaxFileTransfer.count;
+  BRAMBLE_RETURN_IF_ERROR(
+      InContainer(AsStatus(UnpackTree(directory.get(), options, archive)), push.path));
+  return bytes.Drain();
 }
 
 absl::Status PushInto(const RuntimeSettings& settings, const Inside& inside, const Push& push) {
@@ -160,13 +271,14 @@ absl::Status PushInto(const RuntimeSettings& settings, const Inside& inside, con
   }
   absl::Status status = TellStarted(settings);
   if (status.ok()) {
-    status = CopyIn(file.get(), push.size, push.path);
+    PushedBytes bytes(push.size);
+    status = CopyIn(file.get(), bytes, push.path);
   }
   // The owner first: chown takes setuid bits away.
-  if (status.ok() &&
-      (fchown(file.get(), inside.root_id + push.uid, inside.root_id + push.gid) != 0 ||
-       fchmod(file.get(), push.mode) != 0 || fdatasync(file.get()) != 0 ||
-       renameat(at, fresh.c_str(), at, parent.name.c_str()) != 0)) {
+  if (status.ok() && (fchown(file.get(), inside.root_id + push.uid.value_or(0),
+                             inside.root_id + push.gid.value_or(0)) != 0 ||
+                      fchmod(file.get(), push.mode) != 0 || fdatasync(file.get()) != 0 ||
+                      renameat(at, fresh.c_str(), at, parent.name.c_str()) != 0)) {
     status = FileError(push.path, errno);
   }
   if (!status.ok()) {
@@ -175,13 +287,31 @@ absl::Status PushInto(const RuntimeSettings& settings, const Inside& inside, con
   return status;
 }
 
+// The archive's name of the directory is its own: "/var/log" is "log/…".
+VerbResult PullTree(const RuntimeSettings& settings, const Inside& inside, std::string path) {
+  path.erase(path.find_last_not_of('/') + 1);
+  BRAMBLE_ASSIGN_OR_RETURN(
+      const Fd directory,
+      OpenBeneath(inside.root.get(), path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOCTTY));
+  BRAMBLE_RETURN_IF_ERROR(TellStarted(settings));
+  PackTreeOptions options;
+  options.name = path.empty() ? "." : path.substr(path.rfind('/') + 1);
+  options.id_base = inside.root_id;
+  options.max_bytes = kMaxFileTransfer.count;
+  const auto sink = [](std::string_view bytes) { return WriteAll(1, bytes, "pull"); };
+  const absl::StatusOr<TreeCount> packed = PackTree(directory.get(), options, sink);
+  BRAMBLE_RETURN_IF_ERROR(InContainer(packed.status(), path));
+  return json::object{{"size_bytes", packed->bytes}, {"skipped", packed->skipped}};
+}
+
 }  // namespace
 
 VerbResult PushVerb(const RuntimeSettings& settings, const json::value& request) {
   BRAMBLE_ASSIGN_OR_RETURN(const Push push, ParsePush(request));
   Fd lock;
   BRAMBLE_ASSIGN_OR_RETURN(const Inside inside, EnterContainer(settings, push.id, lock));
-  BRAMBLE_RETURN_IF_ERROR(PushInto(settings, inside, push));
+  BRAMBLE_RETURN_IF_ERROR(push.tree ? PushTree(settings, inside, push)
+                                    : PushInto(settings, inside, push));
   return json::object();
 }
 
@@ -189,9 +319,13 @@ VerbResult PullVerb(const RuntimeSettings& settings, const json::value& request)
   BRAMBLE_ASSIGN_OR_RETURN(const ContainerId id, IdOf(request));
   JsonObjectReader reader(request, "request");
   const std::string path = Relative(reader.String("path", {.allow_empty = false}));
+  const bool tree = reader.OptionalBool("tree").value_or(false);
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
   Fd lock;
   BRAMBLE_ASSIGN_OR_RETURN(const Inside inside, EnterContainer(settings, id, lock));
+  if (tree) {
+    return PullTree(settings, inside, path);
+  }
   // Not blocking: what is opened may be a pipe.
   BRAMBLE_ASSIGN_OR_RETURN(const Fd file,
                            OpenBeneath(inside.root.get(), path, O_RDONLY | O_NONBLOCK | O_NOCTTY));

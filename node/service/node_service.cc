@@ -52,7 +52,7 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
               .log = log_},
              AgentOptions(config_, roots_)),
       streams_(loop_, access_, parts.access, log_),
-      commands_(parts.runtime, std::move(parts.machine)),
+      commands_(parts.runtime, parts.indicator, parts.machine, log_),
       uplink_({.loop = loop_,
                .clock = clock_,
                .random = parts.random,
@@ -63,7 +63,7 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
                .streams = streams_,
                .commands = commands_,
                .log = log_},
-              UplinkOptions(std::move(key))),
+              UplinkOptions(parts, std::move(key))),
       status_(
           loop_, paths_.StatusSocket(), [this] { return StatusText(); }, log_),
       network_dirty_(loop_),
@@ -75,8 +75,10 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
 
 NodeService::~NodeService() = default;
 
-Uplink::Options NodeService::UplinkOptions(PrivateKey key) {
+Uplink::Options NodeService::UplinkOptions(const Parts& parts, PrivateKey key) {
   Uplink::Options options;
+  options.time_floor = parts.time_floor;
+  options.wall_setter = parts.wall_setter;
   options.key = std::move(key);
   options.reconnect = {.start = config_.start_jitter, .most = config_.reconnect_max};
   options.hostname = config_.name;

@@ -9,7 +9,9 @@
 
 #include "base/scope.h"
 #include "node/agent/agent.h"
+#include "node/clock/wall_setter.h"
 #include "node/config/node_config.h"
+#include "node/health/indicator.h"
 #include "node/health/inventory.h"
 #include "node/lease/lease_client.h"
 #include "node/network/network_setup.h"
@@ -33,7 +35,10 @@ class NodeService {
     ContainerAccess& access;
     ImageCache& images;
     NetworkSetup& network;
+    Indicator& indicator;
     CommandRunner::Machine machine;
+    WallSetter* wall_setter = nullptr;  // nullptr: the machine's clock is not ours to set
+    WallTime time_floor{};
     Logger log;
   };
 
@@ -61,7 +66,7 @@ class NodeService {
   asio::awaitable<void> KeepNetwork();
   asio::awaitable<void> KeepDiskFree();
   std::vector<api::Condition> Conditions() const;
-  Uplink::Options UplinkOptions(PrivateKey key);
+  Uplink::Options UplinkOptions(const Parts& parts, PrivateKey key);
 
   asio::io_context& loop_;
   const Clock& clock_;

@@ -9,7 +9,7 @@
 #include "base/run_on_loop.h"
 #include "base/temporary_directory.h"
 #include "node/images/fake_image_cache.h"
-#include "node/service/memory_runtime.h"
+#include "node/runtime/fake_runtime.h"
 #include "node/service/simulated_controller.h"
 
 namespace bramble::node {
@@ -31,16 +31,48 @@ class SilentNetwork : public NetworkSetup {
   std::vector<BridgeSetting> applied;
 };
 
+class FakeIndicator : public Indicator {
+ public:
+  absl::StatusOr<std::string> Blink(std::chrono::seconds time) override {
+    asked.push_back(time);
+    return led.empty() ? absl::StatusOr<std::string>(absl::NotFoundError("no LED here")) : led;
+  }
+  std::vector<std::chrono::seconds> asked;
+  std::string led = "ACT";
+};
+
+// A machine whose wall clock is wrong by `error`, and can be set.
+class WrongClock : public Clock, public WallSetter {
+ public:
+  BootTime Boot() const override { return system_.Boot(); }
+  WallTime Wall() const override { return system_.Wall() + error; }
+  bool KeptByAnother() const override { return kept_by_another; }
+  absl::Status Set(WallTime time) override {
+    error = time - system_.Wall();
+    ++sets;
+    return absl::OkStatus();
+  }
+  milliseconds error{0};
+  bool kept_by_another = false;
+  int sets = 0;
+
+ private:
+  SystemClock system_;
+};
+
 // What a machine keeps when the agent on it is started anew.
 struct Machine {
   asio::io_context loop;
-  SystemClock clock;
+  WrongClock clock;
+  WallSetter* wall_setter = nullptr;
+  FakeIndicator indicator;
   SeededRandom random{1};
   SystemDisk system_disk;
   FakeDisk fake_disk;
   Disk* disk = &system_disk;  // where the journal is
   TemporaryDirectory directory;
-  MemoryRuntime runtime;
+  std::shared_ptr<FakeMachine> machine = std::make_shared<FakeMachine>();
+  FakeRuntime runtime{loop, machine};
   FakeImageCache images{directory.path() / "images"};
   SilentNetwork network;
   MemoryLogSink log;
@@ -69,7 +101,9 @@ struct Machine {
                                                                .access = runtime,
                                                                .images = images,
                                                                .network = network,
+                                                               .indicator = indicator,
                                                                .machine = nullptr,
+                                                               .wall_setter = wall_setter,
                                                                .log = Logger(log)},
                                             std::move(config), key);
     const absl::Status started = RunOnLoop(loop, service->Start());
@@ -138,13 +172,13 @@ TEST(NodeServiceTest, JoinsByItsTokenRunsAContainerAndReports) {
     return m.controller.containers.contains(id) &&
            m.controller.containers[id].state == api::ContainerState::kRunning;
   })) << testing::PrintToString(m.log.lines());
-  EXPECT_THAT(m.runtime.calls, ElementsAre("start web"));
-  EXPECT_EQ(m.runtime.containers[id].spec.nic->address.str(), "172.16.0.64/24");
+  EXPECT_THAT(m.machine->calls, ElementsAre("start c-web"));
+  EXPECT_EQ(m.machine->containers[id].observed.spec.nic->address.str(), "172.16.0.64/24");
   EXPECT_THAT(m.service->StatusText(), HasSubstr("\"web\""));
   ASSERT_TRUE(m.Until([&] { return m.controller.reports.back().version.generation == 1; }));
 
   m.controller.Send(Desired(2, {}, {id}));
-  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.empty(); }));
+  ASSERT_TRUE(m.Until([&] { return m.machine->containers.empty(); }));
   ASSERT_TRUE(m.Until([&] { return !m.controller.containers.contains(id); }));
 }
 
@@ -155,26 +189,26 @@ TEST(NodeServiceTest, RestartedItReconcilesFromItsJournalWithNoController) {
   ASSERT_TRUE(m.Until([&] { return m.controller.connected(); }));
   ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
   m.controller.Send(Desired(1, {Container("web"), Container("db")}));
-  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.size() == 2; }));
+  ASSERT_TRUE(m.Until([&] { return m.machine->containers.size() == 2; }));
   ASSERT_TRUE(m.Until([&] { return m.controller.reports.back().version.generation == 1; }));
   m.Halt();
-  m.runtime.calls.clear();
+  m.machine->calls.clear();
 
   NodeConfig alone = m.Config();
   alone.controllers = {"127.0.0.1:1"};
   RunOnLoop(m.loop, m.controller.Stop());
   m.Boot(alone);
   m.Pass(milliseconds(50));
-  EXPECT_THAT(m.runtime.calls, IsEmpty()) << "an agent's restart touches nothing";
+  EXPECT_THAT(m.machine->calls, IsEmpty()) << "an agent's restart touches nothing";
 
   m.Halt();
-  for (auto& [id, container] : m.runtime.containers) {
-    container.state = RuntimeState::kStopped;
-    container.init_pid = 0;
+  for (auto& [id, container] : m.machine->containers) {
+    container.observed.state = RuntimeState::kStopped;
+    container.observed.init_pid = 0;
   }
   std::filesystem::remove_all(m.directory.path() / "run");  // a boot
   m.Boot(alone);
-  ASSERT_TRUE(m.Until([&] { return m.runtime.calls.size() == 2; }));
+  ASSERT_TRUE(m.Until([&] { return m.machine->calls.size() == 2; }));
   EXPECT_EQ(m.service->agent().version(), (api::Version{1, 1}));
 }
 
@@ -312,7 +346,7 @@ TEST(NodeServiceTest, GoesOnWithAnArchiveWhereItWasCutOff) {
   api::NodeContainer web = Container("web");
   web.image_size = {300'000};
   m.controller.Send(Desired(1, {web}));
-  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.size() == 1; }))
+  ASSERT_TRUE(m.Until([&] { return m.machine->containers.size() == 1; }))
       << testing::PrintToString(m.log.lines());
   EXPECT_THAT(m.controller.ranges, ElementsAre(100'000));
   EXPECT_EQ(std::filesystem::file_size(archive), 300'000u);
@@ -340,7 +374,7 @@ TEST(NodeServiceTest, ALostJournalCostsNoContainer) {
   ASSERT_TRUE(m.Until([&] {
     return !m.controller.reports.empty() && m.controller.reports.back().version.generation == 7;
   }));
-  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.contains(id); }));
+  ASSERT_TRUE(m.Until([&] { return m.machine->containers.contains(id); }));
   m.Halt();
   for (const int slot : {0, 1}) {
     const auto path = m.directory.path() / "state" / ("desired." + std::to_string(slot));
@@ -348,7 +382,7 @@ TEST(NodeServiceTest, ALostJournalCostsNoContainer) {
       ASSERT_TRUE(m.fake_disk.Write(path, "bramble-record 1 9 9 9 garbage").ok());
     }
   }
-  m.runtime.calls.clear();
+  m.machine->calls.clear();
   m.controller.containers.clear();
 
   m.Boot();
@@ -358,7 +392,7 @@ TEST(NodeServiceTest, ALostJournalCostsNoContainer) {
   m.controller.Send(Desired(7, {Container("web")}));
   ASSERT_TRUE(m.Until([&] { return !m.controller.containers[id].definition.has_value(); }));
   EXPECT_EQ(m.controller.containers[id].state, api::ContainerState::kRunning);
-  EXPECT_THAT(m.runtime.calls, IsEmpty());
+  EXPECT_THAT(m.machine->calls, IsEmpty());
 }
 
 TEST(NodeServiceTest, AFullDiskStopsDeletionsAndIsReported) {
@@ -369,7 +403,7 @@ TEST(NodeServiceTest, AFullDiskStopsDeletionsAndIsReported) {
   m.Boot();
   ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
   m.controller.Send(Desired(1, {Container("web")}));
-  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.size() == 1; }));
+  ASSERT_TRUE(m.Until([&] { return m.machine->containers.size() == 1; }));
   ASSERT_TRUE(m.Until([&] { return m.controller.reports.back().version.generation == 1; }));
 
   m.fake_disk.FailFrom(1, absl::ResourceExhaustedError("desired.1: No space left on device"));
@@ -382,11 +416,11 @@ TEST(NodeServiceTest, AFullDiskStopsDeletionsAndIsReported) {
     }
     return false;
   }));
-  EXPECT_EQ(m.runtime.containers.size(), 1u) << "not before the tombstone is on disk";
+  EXPECT_EQ(m.machine->containers.size(), 1u) << "not before the tombstone is on disk";
   EXPECT_EQ(m.controller.reports.back().version.generation, 1u);
 
   m.fake_disk.Heal();
-  ASSERT_TRUE(m.Until([&] { return m.runtime.containers.empty(); }));
+  ASSERT_TRUE(m.Until([&] { return m.machine->containers.empty(); }));
 }
 
 // ---- streams
@@ -399,6 +433,69 @@ asio::awaitable<absl::StatusOr<std::string>> NextFrame(WebSocket& socket) {
   co_return message->has_value() ? (*message)->bytes : std::string("closed");
 }
 
+TEST(NodeServiceTest, BlinksItsLedWhenAskedAndLogsIt) {
+  Machine m;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.controller.Send(
+      api::Command{.command_id = "o1", .verb = "identify", .arguments = {{"seconds", 20}}});
+  ASSERT_TRUE(m.Until([&] { return m.controller.results.size() == 1; }));
+  EXPECT_THAT(m.indicator.asked, ElementsAre(seconds(20)));
+  EXPECT_EQ(m.controller.results[0].error_code, "");
+  EXPECT_THAT(json::serialize(m.controller.results[0].result), HasSubstr("ACT"));
+  EXPECT_THAT(testing::PrintToString(m.log.lines()), HasSubstr("identify"));
+
+  m.indicator.led.clear();
+  m.controller.Send(api::Command{.command_id = "o2", .verb = "identify", .arguments = nullptr});
+  ASSERT_TRUE(m.Until([&] { return m.controller.results.size() == 2; }));
+  EXPECT_THAT(json::serialize(m.controller.results[1].result), HasSubstr("no LED"));
+}
+
+TEST(NodeServiceTest, AClockThatIsFarOffIsSetAndSaidSo) {
+  for (const milliseconds error : {milliseconds(-3'600'000), milliseconds(3'600'000)}) {
+    Machine m;
+    m.clock.error = error;
+    m.wall_setter = &m.clock;
+    m.controller.heartbeat_ms = 500;
+    m.Boot();
+    ASSERT_TRUE(m.Until([&] { return m.controller.heartbeats.size() >= 3; }));
+    EXPECT_EQ(m.clock.sets, 1);
+    EXPECT_LT(std::chrono::abs(m.clock.error), kMaxClockError);
+    EXPECT_THAT(testing::PrintToString(m.log.lines()), HasSubstr("clock_stepped"));
+    int64_t told = 0;
+    for (const api::Heartbeat& heartbeat : m.controller.heartbeats) {
+      told += heartbeat.clock_step_ms;
+    }
+    EXPECT_NEAR(static_cast<double>(told), static_cast<double>(-error.count()), 5000) << "once";
+  }
+}
+
+TEST(NodeServiceTest, AClockIsLeftAloneWhereItMayNotBeSetOrSomebodyElseKeepsIt) {
+  for (const bool kept : {false, true}) {
+    Machine m;
+    m.clock.error = milliseconds(-3'600'000);
+    m.clock.kept_by_another = kept;
+    m.wall_setter = kept ? &m.clock : nullptr;
+    m.controller.heartbeat_ms = 500;
+    m.Boot();
+    ASSERT_TRUE(m.Until([&] { return m.controller.heartbeats.size() >= 2; }));
+    EXPECT_EQ(m.clock.sets, 0);
+    EXPECT_EQ(m.controller.heartbeats.back().clock_step_ms, 0);
+  }
+}
+
+TEST(NodeServiceTest, AControllerWhoseCertificateIsOutOfDateByItsOwnTimeIsNotServed) {
+  Machine m;
+  m.controller.signed_offset = std::chrono::hours(20);  // its certificate ends in 10
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] {
+    return testing::PrintToString(m.log.lines()).find("controller_certificate_dates") !=
+           std::string::npos;
+  }));
+  EXPECT_NE(m.service->uplink_state().phase, UplinkState::Phase::kConnected);
+  EXPECT_THAT(m.controller.heartbeats, IsEmpty());
+}
+
 class NodeStreamTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -406,7 +503,7 @@ class NodeStreamTest : public testing::Test {
     m_.Boot();
     ASSERT_TRUE(m_.Until([&] { return !m_.controller.heartbeats.empty(); }));
     m_.controller.Send(Desired(1, {Container("web")}));
-    ASSERT_TRUE(m_.Until([&] { return m_.runtime.containers.size() == 1; }));
+    ASSERT_TRUE(m_.Until([&] { return m_.machine->containers.size() == 1; }));
   }
   void Open(api::OpenStream request) {
     request.ticket = "ticket";
@@ -423,31 +520,51 @@ class NodeStreamTest : public testing::Test {
   Machine m_;
 };
 
-TEST_F(NodeStreamTest, ExecCarriesInputOutputSizeAndExitCode) {
-  Open({.kind = api::StreamKind::kExec, .container = Container("web").id, .interactive = true});
+TEST_F(NodeStreamTest, ExecCarriesInputOutputAndTheExitCode) {
+  Open({.kind = api::StreamKind::kExec,
+        .container = Container("web").id,
+        .command = {"cat"},
+        .interactive = true});
   Send(0, "ab");
-  EXPECT_EQ(Next(), "\1abab");
-  Send(3, R"({"resize":{"rows":40,"columns":120}})");
-  EXPECT_EQ(Next(),
-            "\1"
-            "40x120");
+  EXPECT_EQ(Next(), "\1ab");
   Send(3, R"({"eof":true})");
-  EXPECT_EQ(Next(), "\3{\"exit\":{\"code\":7}}");
+  EXPECT_EQ(Next(), "\3{\"exit\":{\"code\":0}}");
   EXPECT_EQ(Next(), "closed");
+  m_.controller.EndStream();
+  m_.controller.stream.reset();
+
+  Open({.kind = api::StreamKind::kExec,
+        .container = Container("web").id,
+        .command = {"sh", "-c", "exit 7"}});
+  EXPECT_EQ(Next(), "\3{\"exit\":{\"code\":7}}");
+}
+
+TEST_F(NodeStreamTest, ATerminalTakesItsSize) {
+  Open({.kind = api::StreamKind::kConsole, .container = Container("web").id, .tty = true});
+  Send(3, R"({"resize":{"rows":40,"columns":120}})");
+  ASSERT_TRUE(m_.Until([&] {
+    const auto& sizes = m_.machine->containers[Container("web").id].sizes;
+    return !sizes.empty() && sizes.back().rows == 40 && sizes.back().columns == 120;
+  }));
 }
 
 TEST_F(NodeStreamTest, AFailureIsToldOnTheStream) {
-  Open({.kind = api::StreamKind::kExec, .container = ContainerId::Trusted("nobody")});
+  Open({.kind = api::StreamKind::kExec,
+        .container = ContainerId::Trusted("nobody"),
+        .command = {"true"}});
   EXPECT_THAT(Next(), HasSubstr("\"code\":\"not_found\""));
 }
 
 TEST_F(NodeStreamTest, FilesGoInAndOutAndTheLogComes) {
-  Open({.kind = api::StreamKind::kPush, .container = Container("web").id, .path = "/etc/x"});
+  Open({.kind = api::StreamKind::kPush,
+        .container = Container("web").id,
+        .path = "/etc/x",
+        .size_bytes = -1});  // as of a body in chunks
   Send(0, "hel");
   Send(0, "lo");
   Send(3, R"({"eof":true})");
   EXPECT_EQ(Next(), "\3{\"exit\":{\"code\":0}}");
-  EXPECT_EQ(m_.runtime.file, "hello");
+  EXPECT_EQ(m_.machine->containers[Container("web").id].files["/etc/x"], "hello");
   m_.controller.EndStream();
   m_.controller.stream.reset();
 
@@ -460,11 +577,14 @@ TEST_F(NodeStreamTest, FilesGoInAndOutAndTheLogComes) {
   Open({.kind = api::StreamKind::kLogs, .container = Container("web").id});
   EXPECT_EQ(Next(),
             "\1"
-            "booted\n");
+            "started\n");
 }
 
 TEST_F(NodeStreamTest, APersonWhoGoesAwayEndsTheCommandAndNothingElse) {
-  Open({.kind = api::StreamKind::kExec, .container = Container("web").id, .interactive = true});
+  Open({.kind = api::StreamKind::kExec,
+        .container = Container("web").id,
+        .command = {"cat"},
+        .interactive = true});
   m_.controller.stream->Abort();
   m_.Pass(milliseconds(50));
   EXPECT_TRUE(m_.controller.connected());

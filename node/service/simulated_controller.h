@@ -25,6 +25,7 @@ class SimulatedController {
   // ---- what it does
   bool approve = true;  // without a token: at once, or after a person
   int64_t lease_ms = 0;
+  std::chrono::milliseconds signed_offset{0};  // by which the time that it signs is off
   int64_t heartbeat_ms = 10'000;
   int64_t stop_ms = 30'000;
   std::string held;           // answers the Hello with this
@@ -200,15 +201,16 @@ class SimulatedController {
         }
         return;
       }
-      Send(api::Welcome{.epoch = 1,
-                        .cluster_id = ClusterId::Trusted("c1"),
-                        .name = NodeName::Trusted("pi-1"),
-                        .session_value = session_value,
-                        .heartbeat_ms = heartbeat_ms,
-                        .lease_ms = lease_ms,
-                        .stop_ms = stop_ms,
-                        .signed_time_ms = SystemClock().Wall().time_since_epoch().count(),
-                        .address = "172.16.0.11/24"});
+      Send(api::Welcome{
+          .epoch = 1,
+          .cluster_id = ClusterId::Trusted("c1"),
+          .name = NodeName::Trusted("pi-1"),
+          .session_value = session_value,
+          .heartbeat_ms = heartbeat_ms,
+          .lease_ms = lease_ms,
+          .stop_ms = stop_ms,
+          .signed_time_ms = (SystemClock().Wall() + signed_offset).time_since_epoch().count(),
+          .address = "172.16.0.11/24"});
     } else if (const auto* heartbeat = std::get_if<api::Heartbeat>(&message)) {
       heartbeats.push_back(*heartbeat);
       Send(api::HeartbeatReply{.sequence = heartbeat->sequence,

@@ -2,12 +2,15 @@
 #include "node/uplink/command_runner.h"
 
 #include "api/problem.h"
+#include "base/status.h"
 #include "base/strings.h"
 
 namespace bramble::node {
 namespace {
 
 constexpr size_t kMaxRemembered = 1000;
+constexpr int64_t kIdentifySeconds = 15;
+constexpr int64_t kMaxIdentifySeconds = 600;
 
 }  // namespace
 
@@ -51,8 +54,35 @@ asio::awaitable<absl::StatusOr<json::value>> CommandRunner::Carry(api::Command c
     }
     co_return json::value(json::object());
   }
+  if (command.verb == "identify") {
+    co_return Identify(command.arguments);
+  }
   co_return absl::UnimplementedError(StrCat("this node cannot \"", command.verb,
                                             "\": its agent is older, or it has no such part"));
+}
+
+// Without a LED the log is what shows it; the answer says which.
+absl::StatusOr<json::value> CommandRunner::Identify(const json::value& arguments) {
+  const json::value none = json::object();
+  JsonObjectReader reader(arguments.is_null() ? none : arguments, "identify");
+  const std::chrono::seconds time(
+      reader.OptionalInt("seconds", {.min = 1, .max = kMaxIdentifySeconds})
+          .value_or(kIdentifySeconds));
+  BRAMBLE_RETURN_IF_ERROR(reader.Finish());
+  const absl::StatusOr<std::string> led = indicator_.Blink(time);
+  log_.Warn("identify", {{"led", led.ok() ? *led : "none"}, {"seconds", time.count()}});
+  json::object result;
+  result["seconds"] = time.count();
+  if (led.ok()) {
+    result["led"] = *led;
+    result["message"] = StrCat("blinks its LED \"", *led, "\" for ", time.count(), " s");
+  } else {
+    result["led"] = nullptr;
+    result["message"] =
+        StrCat("no LED blinks: ", MessageOf(led.status()),
+               "; `identify` in its log (journalctl -u bramble-node) shows which machine it is");
+  }
+  return json::value(std::move(result));
 }
 
 asio::awaitable<absl::StatusOr<json::value>> CommandRunner::Stats() {

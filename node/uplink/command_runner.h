@@ -8,6 +8,8 @@
 
 #include "api/node_protocol.h"
 #include "base/asio.h"
+#include "base/log.h"
+#include "node/health/indicator.h"
 #include "node/runtime/container_runtime.h"
 
 namespace bramble::node {
@@ -19,8 +21,8 @@ class CommandRunner {
   using Machine = std::function<asio::awaitable<absl::Status>(std::string verb)>;
 
   // `machine` does "reboot" and "poweroff".
-  CommandRunner(ContainerRuntime& runtime, Machine machine)
-      : runtime_(runtime), machine_(std::move(machine)) {}
+  CommandRunner(ContainerRuntime& runtime, Indicator& indicator, Machine machine, Logger log)
+      : runtime_(runtime), indicator_(indicator), machine_(std::move(machine)), log_(log) {}
 
   // A command that was carried out before is answered as it was then.
   asio::awaitable<api::CommandResult> Run(api::Command command, WallTime now);
@@ -28,9 +30,12 @@ class CommandRunner {
  private:
   asio::awaitable<absl::StatusOr<json::value>> Carry(api::Command command);
   asio::awaitable<absl::StatusOr<json::value>> Stats();
+  absl::StatusOr<json::value> Identify(const json::value& arguments);
 
   ContainerRuntime& runtime_;
+  Indicator& indicator_;
   const Machine machine_;
+  const Logger log_;
   std::map<std::string, api::CommandResult> done_;
   std::deque<std::string> order_;  // of done_, oldest first
 };

@@ -19,6 +19,16 @@ constexpr std::chrono::milliseconds kMinPendingRetry{1'000};
 constexpr std::chrono::milliseconds kMaxPendingRetry{60'000};
 constexpr size_t kMaxControllers = 16;
 
+absl::StatusOr<HttpClientOptions> OptionsFor(HostPort target, TlsClientOptions tls) {
+  HttpClientOptions http{.target = std::move(target),
+                         .tls = nullptr,
+                         .connect_limit = kDialLimit,
+                         .reply_limit = kReplyLimit,
+                         .max_body_bytes = kMaxReplyBytes};
+  BRAMBLE_ASSIGN_OR_RETURN(http.tls, TlsClientContext::Make(std::move(tls)));
+  return http;
+}
+
 // POSTs `request` on the connection that `client` has; a refusal is its problem's status.
 asio::awaitable<absl::StatusOr<api::JoinReply>> Post(HttpClient& client, std::string path,
                                                      api::JoinRequest request) {
@@ -183,17 +193,11 @@ asio::awaitable<absl::Status> Uplink::JoinAt(std::string target) {
   } else if (first_key_.has_value()) {
     tls_options.check = PinnedKey{*first_key_};
   }
-  absl::StatusOr<std::shared_ptr<TlsClientContext>> tls =
-      TlsClientContext::Make(std::move(tls_options));
-  if (!tls.ok()) {
-    co_return tls.status();
+  absl::StatusOr<HttpClientOptions> http = OptionsFor(*address, std::move(tls_options));
+  if (!http.ok()) {
+    co_return http.status();
   }
-  HttpClientOptions http{.target = *address,
-                         .tls = *tls,
-                         .connect_limit = kDialLimit,
-                         .reply_limit = kReplyLimit,
-                         .max_body_bytes = kMaxReplyBytes};
-  HttpClient client(std::move(http));
+  HttpClient client(*std::move(http));
   absl::StatusOr<TlsStream*> connection = co_await client.Connect();
   if (!connection.ok()) {
     co_return connection.status();
@@ -301,17 +305,11 @@ asio::awaitable<absl::Status> Uplink::Renew(std::string target) {
   TlsClientOptions tls_options{.check = PinnedKey{*pin}};
   tls_options.chain = {certificate_};
   tls_options.key = key_;
-  absl::StatusOr<std::shared_ptr<TlsClientContext>> tls =
-      TlsClientContext::Make(std::move(tls_options));
-  if (!tls.ok()) {
-    co_return tls.status();
+  absl::StatusOr<HttpClientOptions> http = OptionsFor(*address, std::move(tls_options));
+  if (!http.ok()) {
+    co_return http.status();
   }
-  HttpClientOptions http{.target = *address,
-                         .tls = *tls,
-                         .connect_limit = kDialLimit,
-                         .reply_limit = kReplyLimit,
-                         .max_body_bytes = kMaxReplyBytes};
-  HttpClient client(std::move(http));
+  HttpClient client(*std::move(http));
   absl::StatusOr<api::JoinRequest> request = MakeJoinRequest();
   if (!request.ok()) {
     co_return request.status();

@@ -41,7 +41,9 @@ struct Uplink::Session {
   milliseconds heartbeat{10'000};
   uint64_t sequence = 0;
   std::map<uint64_t, BootTime> sent;  // heartbeats that were not answered yet
-  Scope scope;                        // last: its tasks use the rest
+  uint64_t step_said_in = 0;  // the heartbeat that tells of the clock's step; 0: none under way
+  milliseconds step_said{0};
+  Scope scope;  // last: its tasks use the rest
 };
 
 Uplink::Uplink(Parts parts, Options options)
@@ -229,6 +231,11 @@ asio::awaitable<absl::Status> Uplink::BecomeAnother() {
 
 asio::awaitable<absl::Status> Uplink::OnWelcome(Session& session, api::Welcome welcome) {
   TakeTime(welcome.signed_time_ms);
+  const absl::Status dates = CheckDates(session.socket->connection().peer().certificate);
+  if (!dates.ok()) {
+    log_.Error("controller_certificate_dates", {{"error", dates}});
+    co_return dates;
+  }
   parts_.agent.SetStopAfterLease(milliseconds(welcome.stop_ms));
   parts_.agent.OnSession();
   session.heartbeat = HeartbeatEvery(welcome.heartbeat_ms);
@@ -266,7 +273,44 @@ asio::awaitable<absl::Status> Uplink::OnWelcome(Session& session, api::Welcome w
 void Uplink::TakeTime(int64_t signed_time_ms) {
   if (signed_time_ms > 0) {
     time_.OnSigned(WallTime(milliseconds(signed_time_ms)), parts_.clock.Boot());
+    KeepClock();
   }
+}
+
+// Sets the machine's clock where it is wrong; never silently.
+void Uplink::KeepClock() {
+  if (options_.wall_setter == nullptr || !time_.known() || options_.wall_setter->KeptByAnother()) {
+    return;
+  }
+  const WallTime was = parts_.clock.Wall();
+  const WallTime right = time_.At(parts_.clock.Boot());
+  const std::optional<milliseconds> step = ClockStep(was, right);
+  if (!step.has_value()) {
+    return;
+  }
+  if (const absl::Status set = options_.wall_setter->Set(right); !set.ok()) {
+    if (!std::exchange(clock_failed_, true)) {
+      log_.Warn("clock_not_set", {{"error", set}, {"off_by_ms", step->count()}});
+    }
+    return;
+  }
+  clock_failed_ = false;
+  clock_step_ += *step;
+  log_.Warn("clock_stepped",
+            {{"from", FormatTime(was)}, {"to", FormatTime(right)}, {"by_ms", step->count()}});
+}
+
+// After the controller's time is known: before, only its key counted.
+absl::Status Uplink::CheckDates(const Certificate& controller) const {
+  const WallTime now = time_.At(parts_.clock.Boot());
+  if (!time_.known() || !controller ||
+      (now >= controller.NotBefore() && now <= controller.NotAfter())) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(
+      StrCat("the controller's certificate is valid from ", FormatTime(controller.NotBefore()),
+             " to ", FormatTime(controller.NotAfter()), " and by its own signed time it is ",
+             FormatTime(now), "; look at the controller's clock"));
 }
 
 api::Hello Uplink::MakeHello() const {
@@ -296,12 +340,16 @@ std::vector<api::Condition> Uplink::Conditions() const {
 
 asio::awaitable<void> Uplink::Beat(Session& session) {
   co_await session.welcome.Wait();
+  if (!session.welcome.is_set()) {
+    co_return;  // the session ended before it was one
+  }
   while (true) {
     const BootTime now = parts_.clock.Boot();
     const api::Heartbeat heartbeat{.sequence = ++session.sequence,
                                    .sent_boot_ns = now.time_since_epoch().count(),
                                    .version = parts_.agent.version(),
-                                   .conditions = Conditions()};
+                                   .conditions = Conditions(),
+                                   .clock_step_ms = StepToTell(session)};
     session.sent[session.sequence] = now;
     if (session.sent.size() > kMaxHeartbeatsUnderWay) {
       session.sent.erase(session.sent.begin());
@@ -325,6 +373,16 @@ asio::awaitable<void> Uplink::Beat(Session& session) {
   }
 }
 
+// What the next heartbeat says of the clock: each step once, and again only in another session.
+int64_t Uplink::StepToTell(Session& session) {
+  if (session.step_said_in != 0 || clock_step_.count() == 0) {
+    return 0;
+  }
+  session.step_said_in = session.sequence;
+  session.step_said = clock_step_;
+  return session.step_said.count();
+}
+
 // The lease runs from the moment the heartbeat was sent, by our own record of it.
 void Uplink::OnHeartbeatReply(Session& session, const api::HeartbeatReply& reply) {
   TakeTime(reply.signed_time_ms);
@@ -335,6 +393,10 @@ void Uplink::OnHeartbeatReply(Session& session, const api::HeartbeatReply& reply
   }
   const BootTime from = sent->second;
   session.sent.erase(session.sent.begin(), std::next(sent));
+  if (session.step_said_in != 0 && reply.sequence >= session.step_said_in) {
+    clock_step_ -= session.step_said;  // the controller has it
+    session.step_said_in = 0;
+  }
   if (reply.lease_ms > 0) {
     parts_.agent.OnLease(from + milliseconds(reply.lease_ms));
   }
@@ -342,6 +404,9 @@ void Uplink::OnHeartbeatReply(Session& session, const api::HeartbeatReply& reply
 
 asio::awaitable<void> Uplink::SendReports(Session& session) {
   co_await session.welcome.Wait();
+  if (!session.welcome.is_set()) {
+    co_return;  // the session ended before it was one
+  }
   bool full = true;
   while (true) {
     parts_.agent.changed().Reset();

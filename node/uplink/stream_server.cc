@@ -29,6 +29,10 @@ WebSocketMessage Control(const json::object& object) {
   return Frame(Channel::kControl, json::serialize(object));
 }
 
+TransferKind KindOf(const api::OpenStream& wanted) {
+  return wanted.tree ? TransferKind::kTree : TransferKind::kFile;
+}
+
 TerminalSize SizeOf(int64_t rows, int64_t columns) {
   TerminalSize size;
   if (rows > 0 && rows <= kMaxTerminal && columns > 0 && columns <= kMaxTerminal) {
@@ -220,7 +224,8 @@ asio::awaitable<absl::StatusOr<int>> StreamServer::RunSource(std::shared_ptr<Str
                                               .follow = wanted.follow};
     source = co_await containers_.Log(wanted.container, options);
   } else {
-    source = co_await containers_.PullFile(wanted.container, wanted.path);
+    PullRequest pull{.id = wanted.container, .kind = KindOf(wanted), .path = wanted.path};
+    source = co_await containers_.PullFile(std::move(pull));
   }
   if (!source.ok()) {
     co_return source.status();
@@ -256,11 +261,19 @@ asio::awaitable<void> StreamServer::WatchClose(std::shared_ptr<Stream> stream) {
 
 asio::awaitable<absl::StatusOr<int>> StreamServer::RunPush(std::shared_ptr<Stream> stream) {
   const api::OpenStream& wanted = stream->request;
-  PushRequest push{.id = wanted.container,
-                   .path = wanted.path,
-                   .uid = static_cast<uint32_t>(wanted.uid),
-                   .gid = static_cast<uint32_t>(wanted.gid),
-                   .size = {wanted.size_bytes}};
+  PushRequest push;
+  push.id = wanted.container;
+  push.kind = KindOf(wanted);
+  push.path = wanted.path;
+  if (wanted.uid >= 0) {
+    push.uid = static_cast<uint32_t>(wanted.uid);
+  }
+  if (wanted.gid >= 0) {
+    push.gid = static_cast<uint32_t>(wanted.gid);
+  }
+  if (wanted.size_bytes >= 0 && !wanted.tree) {
+    push.size = Bytes{wanted.size_bytes};
+  }
   if (wanted.mode != 0) {
     push.mode = static_cast<uint32_t>(wanted.mode);
   }

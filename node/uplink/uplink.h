@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/tls.h"
 #include "node/agent/agent.h"
+#include "node/clock/wall_setter.h"
 #include "node/uplink/controller_access.h"
 #include "node/uplink/reconnect.h"
 #include "node/uplink/trusted_time.h"
@@ -65,8 +66,10 @@ class Uplink {
     std::string join_token;                // "brm1.…"; empty: ask to be approved
     std::vector<std::string> controllers;  // beyond the token's and the known ones
     api::Labels labels;
-    std::string address;  // of the node on the cluster network; empty: none
-    WallTime time_floor{};
+    std::string address;    // of the node on the cluster network; empty: none
+    WallTime time_floor{};  // when the image was built: it cannot be earlier
+    // Sets the machine's clock when it is off by more than kMaxClockError; nullptr: not allowed.
+    WallSetter* wall_setter = nullptr;
     std::chrono::milliseconds held_retry{300'000};
     std::chrono::milliseconds report_delay{3};  // what changes within it goes in one report
     std::function<api::Inventory()> inventory;
@@ -119,6 +122,9 @@ class Uplink {
   api::Hello MakeHello() const;
   std::vector<api::Condition> Conditions() const;
   void TakeTime(int64_t signed_time_ms);
+  void KeepClock();
+  int64_t StepToTell(Session& session);
+  absl::Status CheckDates(const Certificate& controller) const;
   asio::awaitable<void> Pause(std::chrono::milliseconds wait);
 
   Parts parts_;
@@ -132,6 +138,8 @@ class Uplink {
   SessionRecord session_record_;
   ReconnectDelay delay_;
   TrustedTime time_;
+  std::chrono::milliseconds clock_step_{0};  // taken, and not acknowledged by the controller yet
+  bool clock_failed_ = false;                // said once
   UplinkState state_;
   std::shared_ptr<Session> session_;
 };
