@@ -65,9 +65,13 @@ absl::Status CheckArchitecture(std::string_view text) {
 }
 
 json::object ToJson(const ImageVariant& variant) {
-  return {{"architecture", variant.architecture},
-          {"digest", variant.digest},
-          {"size_bytes", variant.size.count}};
+  json::object object = {{"architecture", variant.architecture},
+                         {"digest", variant.digest},
+                         {"size_bytes", variant.size.count}};
+  if (variant.missing) {
+    object["missing"] = true;
+  }
+  return object;
 }
 
 json::object ToJson(const Image& image) {
@@ -102,7 +106,8 @@ absl::StatusOr<Image> ImageFromJson(const json::value& value, std::string path,
     JsonObjectReader variant(*element, reader.PathOf("variants"), unknown);
     image.variants.push_back({.architecture = variant.String("architecture"),
                               .digest = variant.String("digest"),
-                              .size = {variant.Int("size_bytes", {.min = 0})}});
+                              .size = {variant.Int("size_bytes", {.min = 0})},
+                              .missing = variant.OptionalBool("missing").value_or(false)});
     variant.Merge(CheckArchitecture(image.variants.back().architecture));
     variant.Merge(CheckDigest(image.variants.back().digest));
     reader.Merge(variant.Finish());

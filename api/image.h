@@ -11,6 +11,7 @@ struct ImageVariant {
   std::string architecture;  // amd64, arm64, armhf
   std::string digest;        // 64 lower-case hex digits
   Bytes size;
+  bool missing = false;  // its bytes are not on the controller (a restore without images)
 
   friend bool operator==(const ImageVariant&, const ImageVariant&) = default;
 };

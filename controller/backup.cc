@@ -2,17 +2,19 @@
 #include "controller/backup.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdio>
-#include <cstring>
+#include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/status.h"
+#include "base/tar.h"
 #include "base/undo.h"
 #include "controller/store/sqlite_store.h"
 
@@ -21,70 +23,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kBlock = 512;
 constexpr size_t kPiece = 1 << 20;
-constexpr uint64_t kMaxMember = 8ull << 30;  // what 11 octal digits can say
-
-// The header of one member (POSIX.1-2017, pax, "ustar Interchange Format").
-struct Header {
-  char name[100];
-  char mode[8];
-  char uid[8];
-  char gid[8];
-  char size[12];
-  char mtime[12];
-  char checksum[8];
-  char type;
-  char link[100];
-  char magic[6];
-  char version[2];
-  char rest[247];
-};
-static_assert(sizeof(Header) == kBlock, "a tar header is one block");
-
-uint32_t ChecksumOf(Header header) {
-  std::memset(header.checksum, ' ', sizeof(header.checksum));
-  std::array<unsigned char, sizeof(Header)> bytes;
-  std::memcpy(bytes.data(), &header, sizeof(header));
-  uint32_t sum = 0;
-  for (const unsigned char byte : bytes) {
-    sum += byte;
-  }
-  return sum;
-}
-
-Header HeaderOf(const std::string& name, uint64_t size) {
-  Header header{};
-  std::snprintf(header.name, sizeof(header.name), "%s", name.c_str());
-  std::memcpy(header.mode, "0000600", 8);
-  std::memcpy(header.uid, "0000000", 8);
-  std::memcpy(header.gid, "0000000", 8);
-  std::snprintf(header.size, sizeof(header.size), "%011llo",
-                static_cast<unsigned long long>(size & 077777777777ULL));
-  std::memcpy(header.mtime, "00000000000", 12);
-  header.type = '0';
-  std::memcpy(header.magic, "ustar", 6);
-  std::memcpy(header.version, "00", 2);
-  std::snprintf(header.checksum, sizeof(header.checksum), "%06o", ChecksumOf(header));
-  header.checksum[7] = ' ';
-  return header;
-}
-
-absl::StatusOr<uint64_t> OctalOf(const char* digits, size_t size) {
-  uint64_t number = 0;
-  bool any = false;
-  for (size_t i = 0; i < size && digits[i] != '\0' && digits[i] != ' '; ++i) {
-    if (digits[i] < '0' || digits[i] > '7') {
-      return absl::InvalidArgumentError("not a tar archive");
-    }
-    number = number * 8 + static_cast<uint64_t>(digits[i] - '0');
-    any = true;
-  }
-  if (!any || number > kMaxMember) {
-    return absl::InvalidArgumentError("not a tar archive, or too large");
-  }
-  return number;
-}
+constexpr char kSuffix[] = ".restoring";
 
 absl::StatusOr<size_t> ReadSome(int fd, char* out, size_t size, const fs::path& path) {
   size_t done = 0;
@@ -104,21 +44,6 @@ absl::StatusOr<size_t> ReadSome(int fd, char* out, size_t size, const fs::path& 
   return done;
 }
 
-// `size` bytes of `from` to `to`; kInvalidArgument when `from` ends first.
-absl::Status Copy(int from, int to, uint64_t size, const fs::path& path) {
-  std::string buffer(kPiece, '\0');
-  while (size > 0) {
-    const size_t want = std::min<uint64_t>(size, buffer.size());
-    BRAMBLE_ASSIGN_OR_RETURN(const size_t got, ReadSome(from, buffer.data(), want, path));
-    if (got < want) {
-      return absl::InvalidArgumentError(StrCat(path.string(), ": ends too early"));
-    }
-    BRAMBLE_RETURN_IF_ERROR(WriteAll(to, std::string_view(buffer.data(), got), path.string()));
-    size -= got;
-  }
-  return absl::OkStatus();
-}
-
 struct Member {
   std::string name;
   fs::path path;  // where it lives in a state directory
@@ -134,55 +59,125 @@ std::vector<Member> MembersOf(const StatePaths& paths) {
 
 absl::Status AddMember(int tar, const std::string& name, const fs::path& from) {
   BRAMBLE_ASSIGN_OR_RETURN(const Fd fd, OpenFile(from, O_RDONLY));
-  std::error_code error;
-  const uint64_t size = fs::file_size(from, error);
-  if (error || size > kMaxMember) {
-    return absl::InternalError(StrCat(from.string(), ": cannot be put into a backup"));
+  struct stat about {};
+  if (::fstat(fd.get(), &about) != 0) {
+    return ErrnoStatus(errno, from.string());
   }
-  const Header header = HeaderOf(name, size);
-  const std::string_view block(reinterpret_cast<const char*>(&header), sizeof(header));
-  BRAMBLE_RETURN_IF_ERROR(WriteAll(tar, block, name));
-  BRAMBLE_RETURN_IF_ERROR(Copy(fd.get(), tar, size, from));
-  return WriteAll(tar, std::string((kBlock - size % kBlock) % kBlock, '\0'), name);
+  const auto size = static_cast<uint64_t>(about.st_size);
+  const TarEntry entry{.name = name, .size = size, .mode = 0600};
+  BRAMBLE_RETURN_IF_ERROR(WriteAll(tar, TarHeader(entry), name));
+  std::string buffer(kPiece, '\0');
+  for (uint64_t left = size; left > 0;) {
+    const auto want = static_cast<size_t>(std::min<uint64_t>(left, buffer.size()));
+    BRAMBLE_ASSIGN_OR_RETURN(const size_t got, ReadSome(fd.get(), buffer.data(), want, from));
+    if (got == 0) {
+      return absl::InternalError(StrCat(from.string(), ": became shorter while it was copied"));
+    }
+    BRAMBLE_RETURN_IF_ERROR(WriteAll(tar, std::string_view(buffer.data(), got), name));
+    left -= got;
+  }
+  return WriteAll(tar, TarPadding(size), name);
 }
 
-// Unpacks every member to "PATH.restoring", and says which came.
-absl::StatusOr<std::set<std::string>> UnpackAll(const fs::path& from,
-                                                const std::vector<Member>& members, Undo& undo) {
-  BRAMBLE_ASSIGN_OR_RETURN(const Fd tar, OpenFile(from, O_RDONLY));
-  std::set<std::string> found;
-  while (true) {
-    Header header{};
-    BRAMBLE_ASSIGN_OR_RETURN(const size_t got, ReadSome(tar.get(), reinterpret_cast<char*>(&header),
-                                                        sizeof(header), from));
-    if (got < sizeof(header)) {
-      return absl::InvalidArgumentError(StrCat(from.string(), ": ends too early"));
+// One backup on its way into a state directory: every file is written as "PATH.restoring" first.
+class Restoring {
+ public:
+  Restoring(const fs::path& from, const StatePaths& paths)
+      : from_(from), blobs_{.root = paths.Blobs()}, members_(MembersOf(paths)) {}
+
+  absl::Status UnpackAll(Undo& undo) {
+    BRAMBLE_ASSIGN_OR_RETURN(const Fd tar, OpenFile(from_, O_RDONLY));
+    TarReader archive(
+        [this, fd = tar.get()](char* out, size_t size) { return ReadSome(fd, out, size, from_); });
+    while (true) {
+      BRAMBLE_ASSIGN_OR_RETURN(const std::optional<TarEntry> entry, archive.Next());
+      if (!entry.has_value()) {
+        break;
+      }
+      BRAMBLE_ASSIGN_OR_RETURN(const fs::path path, PathOf(*entry));
+      if (!found_.insert(entry->name).second) {
+        return NoBackup();
+      }
+      BRAMBLE_RETURN_IF_ERROR(Unpack(archive, *entry, path, undo));
+      if (entry->name.starts_with(kBackupBlobs)) {
+        in_place_.insert(in_place_.begin(), path);  // the database stays last
+      }
     }
-    if (header.name[0] == '\0') {
-      return found;
+    for (const Member& member : members_) {
+      if (!found_.contains(member.name)) {
+        return absl::InvalidArgumentError(
+            StrCat("not a whole backup: ", member.name, " is missing"));
+      }
+      in_place_.push_back(member.path);
     }
-    BRAMBLE_ASSIGN_OR_RETURN(const uint64_t checksum,
-                             OctalOf(header.checksum, sizeof(header.checksum)));
-    BRAMBLE_ASSIGN_OR_RETURN(const uint64_t size, OctalOf(header.size, sizeof(header.size)));
-    const std::string name(header.name, ::strnlen(header.name, sizeof(header.name)));
-    const Member* member = nullptr;
-    for (const Member& each : members) {
-      member = each.name == name ? &each : member;
+    return absl::OkStatus();
+  }
+
+  // The database last: without it the directory counts as empty.
+  absl::Status PutInPlace() {
+    for (const fs::path& path : in_place_) {
+      if (::rename((path.string() + kSuffix).c_str(), path.c_str()) != 0) {
+        return ErrnoStatus(errno, path.string());
+      }
+      BRAMBLE_ASSIGN_OR_RETURN(const Fd directory,
+                               OpenFile(path.parent_path(), O_RDONLY | O_DIRECTORY));
+      if (::fsync(directory.get()) != 0) {
+        return ErrnoStatus(errno, path.parent_path().string());
+      }
     }
-    if (checksum != ChecksumOf(header) || member == nullptr || !found.insert(name).second) {
-      return absl::InvalidArgumentError(
-          StrCat(from.string(), ": not a backup of a Bramble controller"));
+    return absl::OkStatus();
+  }
+
+ private:
+  static absl::Status NoBackup() {
+    return absl::InvalidArgumentError("not a backup of a Bramble controller");
+  }
+
+  absl::StatusOr<fs::path> PathOf(const TarEntry& entry) const {
+    const std::string_view name = entry.name;
+    for (const Member& member : members_) {
+      if (member.name == name && entry.type == TarType::kFile) {
+        return member.path;
+      }
     }
-    const fs::path to = member->path.string() + ".restoring";
+    constexpr size_t kDigestDigits = 64;
+    const std::string_view prefix = kBackupBlobs;
+    const std::string_view digest = name.substr(std::min(prefix.size(), name.size()));
+    const bool blob = entry.type == TarType::kFile && name.starts_with(prefix) &&
+                      digest.size() == kDigestDigits &&
+                      digest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    return blob ? absl::StatusOr<fs::path>(blobs_.FileOf(digest)) : NoBackup();
+  }
+
+  absl::Status Unpack(TarReader& archive, const TarEntry& entry, const fs::path& path, Undo& undo) {
+    BRAMBLE_RETURN_IF_ERROR(MakeDirectories(path.parent_path(), 0700));
+    const std::string to = path.string() + kSuffix;
     BRAMBLE_ASSIGN_OR_RETURN(const Fd fd, OpenFile(to, O_WRONLY | O_CREAT | O_TRUNC, 0600));
     undo.Add([to] { ::unlink(to.c_str()); });
-    BRAMBLE_RETURN_IF_ERROR(Copy(tar.get(), fd.get(), size, from));
-    if (::fsync(fd.get()) != 0) {
-      return ErrnoStatus(errno, to.string());
+    Sha256Stream hash;
+    std::string buffer(kPiece, '\0');
+    while (true) {
+      BRAMBLE_ASSIGN_OR_RETURN(const size_t got, archive.Read(buffer.data(), buffer.size()));
+      if (got == 0) {
+        break;
+      }
+      const std::string_view piece(buffer.data(), got);
+      hash.Update(piece);
+      BRAMBLE_RETURN_IF_ERROR(WriteAll(fd.get(), piece, to));
     }
-    ::lseek(tar.get(), static_cast<off_t>((kBlock - size % kBlock) % kBlock), SEEK_CUR);
+    if (entry.name.starts_with(kBackupBlobs) && hash.Finish().Hex() != path.filename().string()) {
+      return absl::InvalidArgumentError(
+          StrCat(entry.name, ": damaged: its bytes have another SHA-256 than its name says"));
+    }
+    return ::fsync(fd.get()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, to);
   }
-}
+
+  const fs::path from_;
+  const BlobPaths blobs_;
+  const std::vector<Member> members_;
+  std::set<std::string> found_;
+  std::vector<fs::path> in_place_;
+};
 
 }  // namespace
 
@@ -193,7 +188,7 @@ absl::Status WriteBackup(const StatePaths& paths, const fs::path& database, cons
     BRAMBLE_RETURN_IF_ERROR(
         AddMember(tar.get(), member.name, is_database ? database : member.path));
   }
-  return WriteAll(tar.get(), std::string(2 * kBlock, '\0'), to.string());
+  return WriteAll(tar.get(), TarEnd(), to.string());
 }
 
 absl::Status RestoreBackup(const fs::path& from, const StatePaths& paths) {
@@ -204,30 +199,15 @@ absl::Status RestoreBackup(const fs::path& from, const StatePaths& paths) {
                "one away first"));
   }
   BRAMBLE_RETURN_IF_ERROR(MakeDirectories(paths.state, 0700));
-  const std::vector<Member> members = MembersOf(paths);
   Undo undo;
-  const absl::StatusOr<std::set<std::string>> unpacked = UnpackAll(from, members, undo);
-  if (!unpacked.ok()) {
-    return Annotate(unpacked.status(), StrCat("backup ", from.string()));
+  Restoring restoring(from, paths);
+  if (const absl::Status unpacked = restoring.UnpackAll(undo); !unpacked.ok()) {
+    return Annotate(unpacked, StrCat("backup ", from.string()));
   }
-  for (const Member& member : members) {
-    if (!unpacked->contains(member.name)) {
-      return absl::InvalidArgumentError(
-          StrCat(from.string(), ": not a whole backup: ", member.name, " is missing"));
-    }
-  }
-  BRAMBLE_RETURN_IF_ERROR(MarkRestored(paths.Database().string() + ".restoring"));
-  // The database last: without it the directory counts as empty.
-  for (const Member& member : members) {
-    const std::string to = member.path.string();
-    if (::rename((to + ".restoring").c_str(), to.c_str()) != 0) {
-      return ErrnoStatus(errno, to);
-    }
-  }
+  BRAMBLE_RETURN_IF_ERROR(MarkRestored(paths.Database().string() + kSuffix));
+  BRAMBLE_RETURN_IF_ERROR(restoring.PutInPlace());
   undo.Cancel();
-  BRAMBLE_ASSIGN_OR_RETURN(const Fd directory, OpenFile(paths.state, O_RDONLY | O_DIRECTORY));
-  return ::fsync(directory.get()) == 0 ? absl::OkStatus()
-                                       : ErrnoStatus(errno, paths.state.string());
+  return absl::OkStatus();
 }
 
 }  // namespace bramble::controller

@@ -9,8 +9,10 @@
 
 namespace bramble::controller {
 
-// A backup is a tar archive (ustar, POSIX.1-1988) of the database and the keys, mode 0600.  Images
-// are not in it.  Both functions block.
+// A backup is a tar archive (base/tar.h) of the database and the keys, mode 0600, and, when it was
+// asked for, of the images' blobs: NAME is kBackupBlobs and the digest.  Both functions block.
+
+inline constexpr char kBackupBlobs[] = "blobs/";
 
 // Packs the keys below `paths` and `database`, a copy made by Store::Backup.
 absl::Status WriteBackup(const StatePaths& paths, const std::filesystem::path& database,
@@ -18,7 +20,8 @@ absl::Status WriteBackup(const StatePaths& paths, const std::filesystem::path& d
 
 // Unpacks `from` into a state directory that has no database, and marks it as restored: the next
 // start opens an epoch above it and adopts.  kFailedPrecondition: there is a database already.
-// kInvalidArgument: not a whole backup.  All of it is in place or nothing is.
+// kInvalidArgument: not a whole backup, or a blob is not what its name says.  All of it is in place
+// or nothing is.  Memory: one piece of 1 MiB, however large the blobs are.
 absl::Status RestoreBackup(const std::filesystem::path& from, const StatePaths& paths);
 
 }  // namespace bramble::controller

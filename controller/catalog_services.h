@@ -29,11 +29,13 @@ class LedgerImages : public ImageService {
   void Delete(const Principal& who, const std::string& key, WriteOptions options,
               WriteDone done) override;
   std::set<std::string> UsedDigests() const override;
+  void NoteBlobs(const std::function<bool(const std::string&)>& has) override;
 
  private:
   absl::StatusOr<const ImageRecord*> Find(const Principal& who, Access access,
                                           const std::string& key) const;
   Written Put(Change& change, ImageRecord record, std::string_view event);
+  void FoundAgain(Change& change, const std::string& digest);
 
   Ledger& ledger_;
   ListCache<ImageRecord> list_;

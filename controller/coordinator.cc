@@ -219,7 +219,12 @@ void Coordinator::Tick() {
   all.Tidy();
 }
 
-absl::Status Coordinator::Ready() const { return subjects_->ledger.Writable(); }
+absl::Status Coordinator::Ready() const {
+  BRAMBLE_RETURN_IF_ERROR(subjects_->ledger.Writable());
+  const absl::Status last = subjects_->ledger.LastWrite();
+  return last.ok() ? last
+                   : absl::UnavailableError(StrCat("the last write failed: ", MessageOf(last)));
+}
 
 absl::StatusOr<Principal> Coordinator::Authenticate(std::string_view bearer) const {
   return subjects_->cluster.Authenticate(bearer);

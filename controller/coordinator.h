@@ -76,7 +76,8 @@ class Coordinator {
   // Passes time: call every 250 ms or so.
   void Tick();
 
-  // OK when writes are accepted: for /readyz.
+  // OK when a write would be taken as far as the store knows, else kUnavailable with the cause: for
+  // /readyz.
   absl::Status Ready() const;
 
   // Who bears this API token.  kUnauthenticated when nobody does.  Constant time per candidate.

@@ -14,12 +14,29 @@ constexpr size_t kSecretBytes = 32;
 constexpr char kBearerPrefix[] = "brmu1.";  // so that secret scanners find it
 constexpr size_t kMaxBearerBytes = 200;
 constexpr size_t kMaxNameBytes = 63;
+constexpr size_t kMaxNamedImages = 3;
 
 // Four groups of four: easy to type, 80 random bits.
 std::string NewSetupCode(Random& random) {
   const std::string text = RandomIdText(random);
   return StrCat(text.substr(0, 4), "-", text.substr(4, 4), "-", text.substr(8, 4), "-",
                 text.substr(12, 4));
+}
+
+// The first few images that have a variant without bytes.
+std::string MissingImages(const State& state) {
+  std::string names;
+  size_t count = 0;
+  for (const auto& [id, entry] : state.images().entries()) {
+    const api::Image& image = entry.record.api;
+    for (const api::ImageVariant& variant : image.variants) {
+      if (variant.missing && ++count <= kMaxNamedImages) {
+        names = StrCat(names, names.empty() ? "" : ", ", image.name, ":", image.tag, " (",
+                       variant.architecture, ")");
+      }
+    }
+  }
+  return count > kMaxNamedImages ? StrCat(names, ", …") : names;
 }
 
 }  // namespace
@@ -149,8 +166,15 @@ api::Cluster LedgerCluster::Describe() const {
   if (cluster.moves_frozen) {
     cluster.conditions.push_back({"moves-frozen", "warning", cluster.moves_frozen_reason});
   }
-  if (absl::Status writable = ledger_.Writable(); !writable.ok()) {
-    cluster.conditions.push_back({"store-failed", "critical", std::string(MessageOf(writable))});
+  if (const std::string missing = MissingImages(state); !missing.empty()) {
+    cluster.conditions.push_back({"image-blob-missing", "warning",
+                                  StrCat("image blob missing: ", missing,
+                                         ": import it again by `bramble image import`; "
+                                         "nodes that hold it run it, others cannot")});
+  }
+  if (const absl::Status last = ledger_.LastWrite(); !last.ok()) {
+    cluster.conditions.push_back({"store-failed", "critical",
+                                  StrCat("the last write failed, reads go on: ", MessageOf(last))});
   }
   return cluster;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/coordinator_images.h"
 
+#include <algorithm>
+
+#include "api/problem.h"
 #include "base/status.h"
 #include "controller/catalog_services.h"
 
@@ -68,6 +71,23 @@ Written LedgerImages::Put(Change& change, ImageRecord record, std::string_view e
   return {.object = ledger_.Body(ledger_.state().images(), id), .generation = generation};
 }
 
+// The bytes that one image was given are those of every other that names them.
+void LedgerImages::FoundAgain(Change& change, const std::string& digest) {
+  std::vector<ImageRecord> changed;
+  for (const auto& [id, entry] : ledger_.state().images().entries()) {
+    ImageRecord record = entry.record;
+    for (api::ImageVariant& variant : record.api.variants) {
+      variant.missing = variant.missing && variant.digest != digest;
+    }
+    if (record.api.variants != entry.record.api.variants) {
+      changed.push_back(std::move(record));
+    }
+  }
+  for (ImageRecord& record : changed) {
+    change.Put(std::move(record));
+  }
+}
+
 void LedgerImages::Add(const Principal& who, AddVariant request, WriteOptions options,
                        WriteDone done) {
   auto apply = [&](Change& change) -> absl::StatusOr<Written> {
@@ -97,6 +117,7 @@ void LedgerImages::Add(const Principal& who, AddVariant request, WriteOptions op
     for (const auto& [key, value] : request.labels) {
       record.api.labels[key] = value;
     }
+    FoundAgain(change, request.variant.digest);
     return Put(change, std::move(record), "image.added");
   };
   ledger_.Write(who, "image.add", options, std::move(done), apply);
@@ -138,15 +159,54 @@ void LedgerImages::Delete(const Principal& who, const std::string& key, WriteOpt
       }
     }
     if (count > 0) {
-      return absl::FailedPreconditionError(
-          StrCat("image \"", name, "\" is used by ", count, " containers (", users,
-                 count > kMaxNamedContainers ? ", …" : "", "); delete or rebuild them first"));
+      return api::WithCode(absl::FailedPreconditionError(
+                               StrCat("image \"", name, "\" is used by ", count,
+                                      count == 1 ? " container (" : " containers (", users,
+                                      count > kMaxNamedContainers ? ", …" : "",
+                                      "); delete them, or give them another image, first")),
+                           "in_use");
     }
     change.AddEvent("image.deleted", ReferenceTo(*record), "");
     change.Erase(RowKind::kImage, std::string(record->api.id.str()));
     return Written{};
   };
   ledger_.Write(who, "image.delete", options, std::move(done), apply);
+}
+
+void LedgerImages::NoteBlobs(const std::function<bool(const std::string&)>& has) {
+  if (!ledger_.Writable().ok()) {
+    return;
+  }
+  std::vector<ImageRecord> changed;
+  for (const auto& [id, entry] : ledger_.state().images().entries()) {
+    ImageRecord record = entry.record;
+    for (api::ImageVariant& variant : record.api.variants) {
+      variant.missing = !has(variant.digest);
+    }
+    if (record.api.variants != entry.record.api.variants) {
+      changed.push_back(std::move(record));
+    }
+  }
+  if (changed.empty()) {
+    return;
+  }
+  const Principal system = Principal::System();
+  Change change(ledger_, system, "image.note_blobs");
+  for (ImageRecord& record : changed) {
+    const auto& variants = record.api.variants;
+    const auto missing =
+        std::find_if(variants.begin(), variants.end(),
+                     [](const api::ImageVariant& variant) { return variant.missing; });
+    if (missing == variants.end()) {
+      change.AddEvent("image.blob_back", ReferenceTo(record), "its bytes are there again");
+    } else {
+      change.AddEvent("image.blob_missing", ReferenceTo(record),
+                      StrCat("image blob missing (", missing->architecture,
+                             "): import it again by `bramble image import`"));
+    }
+    change.Put(std::move(record));
+  }
+  ledger_.Commit(std::move(change), nullptr);
 }
 
 std::set<std::string> LedgerImages::UsedDigests() const {

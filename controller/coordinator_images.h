@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <set>
 
 #include "controller/coordinator_types.h"
@@ -35,6 +36,8 @@ class ImageService {
                       WriteDone done) = 0;
   // The digests that an image or a container names; every other blob may be removed.
   virtual std::set<std::string> UsedDigests() const = 0;
+  // Marks each variant as missing or not by what `has` says of its digest's bytes.
+  virtual void NoteBlobs(const std::function<bool(const std::string& digest)>& has) = 0;
 };
 
 }  // namespace bramble::controller

@@ -216,6 +216,20 @@ TEST_F(NodesTest, ACommandIsCarriedOutOnceAndItsResultEndsTheOperation) {
   EXPECT_EQ(bad.status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(NodesTest, ANodeWhoseClockWasSetIsNamedInAnEvent) {
+  const uint64_t before = coordinator_->events().Newest();
+  for (const int64_t step : {-3'600'000, 0}) {
+    coordinator_->sessions().OnMessage(
+        nodes_["pi-1"].link,
+        api::Heartbeat{.sequence = 1, .version = nodes_["pi-1"].version, .clock_step_ms = step});
+    Settle();
+  }
+  const auto events = coordinator_->events().Since(Admin(), before, 100);
+  ASSERT_TRUE(events.ok() && events->size() == 1);
+  EXPECT_EQ((*events)[0].type, "node.clock_stepped");
+  EXPECT_THAT(*(*events)[0].body, HasSubstr("back by 3600000 ms"));
+}
+
 TEST_F(NodesTest, ASwitchedOffNodeIsNoLostNode) {
   ASSERT_TRUE(Create(Request("roaming", true)).ok());
   ReportAll("pi-1");

@@ -174,6 +174,28 @@ TEST_F(RestoreTest, AFullDiskFailsTheRequestClearlyAndNothingIsHalfApplied) {
   EXPECT_TRUE(told);
 }
 
+TEST_F(RestoreTest, ItIsNotReadyWhileWritesFailAndReadyAgainThoughNobodyWrites) {
+  Pass(std::chrono::minutes(10));  // nothing is left to be stored
+  ASSERT_TRUE(coordinator_->Ready().ok()) << coordinator_->Ready();
+  store_.FailWith(absl::ResourceExhaustedError("disk full"));
+  auto [answer, done] = Expect();
+  coordinator_->containers().Create(Admin(), Request("a"), {}, done);
+  Settle();
+
+  const absl::Status ready = coordinator_->Ready();
+  EXPECT_EQ(ready.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(ready.message()), testing::HasSubstr("disk full"));
+  EXPECT_THAT(*coordinator_->cluster().Get(Admin())->body, testing::HasSubstr("disk full"));
+  Pass(std::chrono::minutes(1));
+  EXPECT_FALSE(coordinator_->Ready().ok()) << "it has tried, and it still fails";
+
+  store_.FailWith(absl::OkStatus());
+  Pass(std::chrono::seconds(5));
+  EXPECT_TRUE(coordinator_->Ready().ok()) << coordinator_->Ready();
+  EXPECT_THAT(*coordinator_->cluster().Get(Admin())->body,
+              testing::Not(testing::HasSubstr("store-failed")));
+}
+
 TEST_F(RestoreTest, ListsAreRenderedAnewAfterTheStateWasReadAgain) {
   const std::string before = *coordinator_->containers().List(Admin(), {})->body;
   for (int round = 0; round < 20; ++round) {

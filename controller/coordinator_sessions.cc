@@ -2,6 +2,7 @@
 #include "controller/coordinator_sessions.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/status.h"
 #include "controller/session_service.h"
@@ -150,6 +151,15 @@ void LedgerSessions::OnHeartbeat(const NodeId& node, Session& session,
     parts_.fleet.Put(change, std::move(changed));
     parts_.ledger.Commit(std::move(change), nullptr);
     record = parts_.ledger.state().nodes().Find(node.str());
+  }
+  if (heartbeat.clock_step_ms != 0) {
+    const Principal who = Principal::Node(node, record->api.name);
+    Change change(parts_.ledger, who, "node.clock_stepped");
+    change.AddEvent("node.clock_stepped", ReferenceTo(*record),
+                    StrCat("its clock was set ", heartbeat.clock_step_ms < 0 ? "back" : "forward",
+                           " by ", std::abs(heartbeat.clock_step_ms), " ms, to the controller's"),
+                    json::object{{"by_ms", heartbeat.clock_step_ms}});
+    parts_.ledger.Commit(std::move(change), nullptr);
   }
   const WallTime now = parts_.ledger.clock().Wall();
   if (now - record->api.last_seen_at.value_or(WallTime{}) >= kSeenEvery) {

@@ -11,6 +11,7 @@ namespace bramble::controller {
 namespace {
 
 constexpr std::chrono::seconds kReloadEvery{2};
+constexpr std::chrono::seconds kTryEvery{2};
 
 }  // namespace
 
@@ -139,9 +140,12 @@ template SharedText Ledger::Body(const Table<TokenRecord>&, std::string_view) co
 template SharedText Ledger::Body(const Table<OperationRecord>&, std::string_view) const;
 
 absl::Status Ledger::Writable() const {
-  return broken_ ? absl::UnavailableError(
-                       "the controller's store failed and is being read again; try again")
-                 : absl::OkStatus();
+  if (!broken_) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(
+      StrCat("the controller's store failed and is being read again; try again",
+             last_write_.ok() ? "" : StrCat(" (", MessageOf(last_write_), ")")));
 }
 
 absl::Status Ledger::Load() { return Reload(); }
@@ -176,6 +180,7 @@ void Ledger::Fail() {
 }
 
 void Ledger::Tick() {
+  TryAgain();
   if (!broken_ || under_way_ > 0 || clock_.Boot() < next_reload_) {
     return;
   }
@@ -183,6 +188,18 @@ void Ledger::Tick() {
   if (Reload().ok() && on_reload_) {
     on_reload_();
   }
+}
+
+// While nobody writes, a write of nothing says whether the disk takes writes again.
+void Ledger::TryAgain() {
+  if (last_write_.ok() || broken_ || under_way_ > 0 || clock_.Boot() < next_try_) {
+    return;
+  }
+  next_try_ = clock_.Boot() + kTryEvery;
+  const Principal system = Principal::System();
+  Change change(*this, system, "store.try");
+  change.OmitAudit();
+  Commit(std::move(change), nullptr);
 }
 
 bool Ledger::AnswerRepeat(const Key& key, WriteDone& done) {
@@ -367,6 +384,7 @@ void Ledger::OnStored(uint64_t revision, bool events,
                       const absl::Status& status) {
   --under_way_;
   if (status.ok()) {
+    last_write_ = absl::OkStatus();
     durable_ = revision;
     for (const std::function<void()>& then : after) {
       then();
@@ -375,6 +393,11 @@ void Ledger::OnStored(uint64_t revision, bool events,
       on_events_();
     }
   } else {
+    // Those behind the first failure fail because of it: the cause is the first one's.
+    if (!broken_) {
+      last_write_ = status;
+      next_try_ = clock_.Boot() + kTryEvery;
+    }
     broken_ = true;
   }
   if (done) {

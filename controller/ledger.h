@@ -102,6 +102,9 @@ class Ledger {
   bool restored() const { return restored_; }
   // OK, or kUnavailable while the state is being read again.
   absl::Status Writable() const;
+  // OK when the last write succeeded, else why it failed: known until one has succeeded, and tried
+  // again from time to time while nobody writes.
+  absl::Status LastWrite() const { return last_write_; }
   uint64_t durable_revision() const { return durable_; }
 
   // A request of a person or a program: with idempotency.
@@ -140,6 +143,7 @@ class Ledger {
                 const Done& done, const absl::Status& status);
   void Fail();
   absl::Status Reload();
+  void TryAgain();
 
   Store& store_;
   const Clock& clock_;
@@ -149,7 +153,9 @@ class Ledger {
   size_t under_way_ = 0;
   bool broken_ = false;
   bool restored_ = false;
+  absl::Status last_write_;
   BootTime next_reload_{};
+  BootTime next_try_{};
   std::map<std::string, std::vector<WriteDone>> repeats_;  // of keys whose first is under way
   std::function<void(Change&)> on_commit_;
   std::function<void()> on_reload_;

@@ -31,6 +31,7 @@
 #include "controller/nodes/stream_broker.h"
 #include "controller/rest/rest_server.h"
 #include "controller/server_certificate.h"
+#include "controller/state_room.h"
 #include "controller/store/sqlite_store.h"
 
 namespace bramble::controller {
@@ -94,7 +95,10 @@ struct Program {
                            .limits = config.limits,
                            .log = log,
                            .backup = {},
-                           .temporary_dir = paths.Temporary()};
+                           .temporary_dir = paths.Temporary(),
+                           .check_room = [this] { return CheckRoom(paths.state); },
+                           .files = file_lane,
+                           .tags = {}};
   std::unique_ptr<HttpServer> node_server;
   std::unique_ptr<HttpServer> rest_server;
   uint16_t people_port = 0;
@@ -288,25 +292,34 @@ absl::Status UpdateSetupCode(Program& program, std::string& shown) {
   if (code == shown) {
     return absl::OkStatus();
   }
-  shown = code;
   const fs::path file = program.paths.SetupCode();
   if (code.empty()) {
+    shown = code;
     ::unlink(file.c_str());
     return absl::OkStatus();
   }
+  BRAMBLE_RETURN_IF_ERROR(WriteFileAtomically(file, code + "\n", 0600));
+  shown = code;
   program.log.Info("setup_code", {{"code", code},
                                   {"fingerprint", StrCat("sha256:", program.key_sha256)},
                                   {"file", file.string()},
                                   {"next", "bramble cluster init"}});
-  return WriteFileAtomically(file, code + "\n", 0600);
+  return absl::OkStatus();
 }
 
-asio::awaitable<absl::Status> KeepTicking(Program& program) {
+asio::awaitable<void> KeepTicking(Program& program) {
   std::string shown = "none yet";
+  absl::Status before;
   const auto watchdog = ServiceNotifier::WatchdogInterval();
   while (true) {
     program.coordinator->Tick();
-    BRAMBLE_CO_RETURN_IF_ERROR(UpdateSetupCode(program, shown));
+    // A full disk must not end the ticking: it is tried again at the next tick.
+    if (const absl::Status updated = UpdateSetupCode(program, shown); updated != before) {
+      before = updated;
+      if (!updated.ok()) {
+        program.log.Error("setup_code_not_written", {{"error", updated}});
+      }
+    }
     if (watchdog.has_value()) {
       program.notifier.Watchdog();
     }
@@ -314,9 +327,17 @@ asio::awaitable<absl::Status> KeepTicking(Program& program) {
   }
 }
 
+void NoteBlobs(Program& program) {
+  const auto has = [&blobs = *program.blobs](const std::string& digest) {
+    return blobs.Has(digest);
+  };
+  program.coordinator->images().NoteBlobs(has);
+}
+
 // After a restore or a roll-back something newer may still name what we do not: nothing goes then.
 asio::awaitable<void> CollectBlobs(Program& program) {
   while (true) {
+    NoteBlobs(program);
     co_await SleepFor(kBetweenCollections);
     if (!program.coordinator->state().cluster().adopting) {
       std::set<std::string> used = program.coordinator->images().UsedDigests();
@@ -338,10 +359,12 @@ absl::Status RenewCertificate(Program& program) {
   return program.nodes_tls->SetCertificate(server.chain, server.key);
 }
 
-asio::awaitable<absl::Status> KeepCertificate(Program& program) {
+asio::awaitable<void> KeepCertificate(Program& program) {
   while (true) {
     co_await SleepFor(kBetweenCertificateChecks);
-    BRAMBLE_CO_RETURN_IF_ERROR(RenewCertificate(program));
+    if (const absl::Status renewed = RenewCertificate(program); !renewed.ok()) {
+      program.log.Error("server_certificate_not_renewed", {{"error", renewed}});
+    }
   }
 }
 

@@ -40,7 +40,10 @@ class OneShot {
   // kDeadlineExceeded, naming `what`, when nothing came within `limit`.  Once.
   asio::awaitable<T> Wait(std::chrono::milliseconds limit, std::string what) {
     const std::shared_ptr<State> state = state_;
-    if (!state->value.has_value() && !co_await state->ready.WaitFor(limit)) {
+    if (!state->value.has_value()) {
+      (void)co_await state->ready.WaitFor(limit);
+    }
+    if (!state->value.has_value()) {
       co_return absl::DeadlineExceededError(what + ": no answer within " +
                                             std::to_string(limit.count()) +
                                             " ms; it may still happen: look before trying again");

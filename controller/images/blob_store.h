@@ -70,6 +70,7 @@ class BlobStore {
   // Removes every blob that is neither in `used` nor pinned; gives how many.
   asio::awaitable<size_t> RemoveUnused(std::set<std::string> used);
 
+  bool Has(const std::string& digest) const { return known_.contains(digest); }
   int64_t total_bytes() const { return total_; }
 
  private:

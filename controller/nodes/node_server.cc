@@ -3,6 +3,7 @@
 
 #include "api/http_status.h"
 #include "api/problem.h"
+#include "base/peer_group.h"
 #include "base/status.h"
 #include "controller/auth/node_identity.h"
 #include "controller/coordinator_sessions.h"
@@ -72,7 +73,8 @@ asio::awaitable<absl::StatusOr<api::JoinReply>> RunJoin(NodeServerContext& conte
 
 asio::awaitable<Response> Join(NodeServerContext& context, JoinFunction join, Request& request) {
   const std::string peer = request.connection->peer_address();
-  if (!context.limiter.Allows(peer, context.clock.Boot())) {
+  const std::string group = PeerGroupOf(peer);
+  if (!context.limiter.Allows(group, context.clock.Boot())) {
     Response response = ProblemResponse(absl::ResourceExhaustedError(
         StrCat("join: too many failed attempts from ", peer, "; try again in a minute")));
     response.headers.Add("Retry-After", "60");
@@ -82,7 +84,7 @@ asio::awaitable<Response> Join(NodeServerContext& context, JoinFunction join, Re
   if (!reply.ok()) {
     context.log.Warn("join_refused", {{"address", peer}, {"error", reply.status()}});
     if (CountsAsFailure(reply.status())) {
-      context.limiter.OnFailure(peer, context.clock.Boot());
+      context.limiter.OnFailure(group, context.clock.Boot());
     }
     co_return ProblemResponse(reply.status());
   }
@@ -125,6 +127,10 @@ asio::awaitable<Response> GetBlob(NodeServerContext& context, Request& request) 
     co_return ProblemResponse(absl::NotFoundError("blob: not found"));
   }
   const absl::StatusOr<OpenBlob> blob = co_await context.blobs->OpenVerified(digest);
+  if (absl::IsNotFound(blob.status())) {
+    co_return ProblemResponse(absl::NotFoundError(
+        "image blob missing on the controller: import it again by `bramble image import`"));
+  }
   if (!blob.ok()) {
     co_return ProblemResponse(blob.status());
   }

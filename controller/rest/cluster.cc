@@ -2,12 +2,20 @@
 // /v1/cluster.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
 
 #include "api/http_status.h"
 #include "base/encoding.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "base/tar.h"
+#include "controller/backup.h"
 #include "controller/coordinator_cluster.h"
+#include "controller/coordinator_images.h"
+#include "controller/images/blob_store.h"
 #include "controller/one_shot.h"
 #include "controller/rest/routes.h"
 
@@ -15,6 +23,7 @@ namespace bramble::controller {
 namespace {
 
 constexpr std::chrono::minutes kBackupLimit{5};
+constexpr size_t kPieceBytes = 1 << 20;
 
 // The one request that needs no token: it bears the set-up code.
 asio::awaitable<Response> Init(RestContext& context, Request& request) {
@@ -52,7 +61,66 @@ absl::StatusOr<FileBody> OpenUnlinked(const std::filesystem::path& path) {
                   .size = static_cast<uint64_t>(about.st_size)};
 }
 
-asio::awaitable<Response> Backup(RestContext& context, Principal who, Request& /*request*/) {
+// `size` bytes of a file from `offset` on, in pieces.
+asio::awaitable<absl::Status> SendFile(Lane& lane, FileBody file, uint64_t size,
+                                       ResponseWriter& out) {
+  for (uint64_t at = 0; at < size;) {
+    auto read = [fd = file.fd, at, size]() -> absl::StatusOr<std::string> {
+      std::string piece(static_cast<size_t>(std::min<uint64_t>(size - at, kPieceBytes)), '\0');
+      const ssize_t got = ::pread(fd->get(), piece.data(), piece.size(), static_cast<off_t>(at));
+      if (got <= 0) {
+        return got == 0 ? absl::DataLossError("backup: a file became shorter")
+                        : ErrnoStatus(errno, "backup");
+      }
+      piece.resize(static_cast<size_t>(got));
+      return piece;
+    };
+    BRAMBLE_CO_ASSIGN_OR_RETURN(std::string piece, co_await lane.Run(std::move(read)));
+    at += piece.size();
+    BRAMBLE_CO_RETURN_IF_ERROR(co_await out.Write(std::move(piece)));
+  }
+  co_return absl::OkStatus();
+}
+
+// The backup but its end, then every image's blob, then the end.  A client that does not see the
+// last chunk knows that it has no whole backup.
+asio::awaitable<absl::Status> SendWithImages(RestContext& context, FileBody backup,
+                                             ResponseWriter& out) {
+  BRAMBLE_CO_RETURN_IF_ERROR(
+      co_await SendFile(context.files, backup, backup.size - TarEnd().size(), out));
+  const std::set<std::string> digests = context.coordinator->images().UsedDigests();
+  for (const std::string& digest : digests) {
+    const absl::StatusOr<OpenBlob> blob = co_await context.blobs->OpenVerified(digest);
+    if (!blob.ok()) {
+      // Deleted since, or missing before: the restored cluster says so of its image.
+      context.log.Warn("backup_without_blob", {{"digest", digest}, {"error", blob.status()}});
+      continue;
+    }
+    TarEntry entry;
+    entry.name = StrCat(kBackupBlobs, digest);
+    entry.size = blob->size;
+    entry.mode = 0600;
+    std::string header = TarHeader(entry);
+    BRAMBLE_CO_RETURN_IF_ERROR(co_await out.Write(std::move(header)));
+    FileBody file;
+    file.fd = blob->fd;
+    file.size = blob->size;
+    BRAMBLE_CO_RETURN_IF_ERROR(co_await SendFile(context.files, file, blob->size, out));
+    std::string padding = TarPadding(blob->size);
+    if (!padding.empty()) {
+      BRAMBLE_CO_RETURN_IF_ERROR(co_await out.Write(std::move(padding)));
+    }
+  }
+  std::string end = TarEnd();
+  co_return co_await out.Write(std::move(end));
+}
+
+asio::awaitable<Response> Backup(RestContext& context, Principal who, Request& request) {
+  const absl::Status known = RefuseOtherQueries(request, {"images"});
+  const absl::StatusOr<bool> images = BoolQuery(request, "images");
+  if (!known.ok() || !images.ok()) {
+    co_return ProblemResponse(known.ok() ? images.status() : known);
+  }
   if (!May(who, Access::kWrite, "")) {
     co_return ProblemResponse(NotFound("cluster", "backup"));
   }
@@ -75,7 +143,14 @@ asio::awaitable<Response> Backup(RestContext& context, Principal who, Request& /
   response.content_type = "application/x-tar";
   response.headers.Add("Cache-Control", "no-store");
   response.headers.Add("Content-Disposition", "attachment; filename=\"bramble-backup.tar\"");
-  response.body = *std::move(file);
+  if (*images) {
+    StreamBody body = [&context, held = *std::move(file)](ResponseWriter& out) {
+      return SendWithImages(context, held, out);
+    };
+    response.body = std::move(body);
+  } else {
+    response.body = *std::move(file);
+  }
   co_return response;
 }
 

@@ -202,11 +202,21 @@ absl::StatusOr<std::string> PathOf(const Request& request) {
   return std::string(path);
 }
 
+// ?format=tar: a directory as a tar archive; without it a file's bytes.
+absl::StatusOr<bool> IsTree(const Request& request) {
+  const std::optional<std::string_view> format = request.Query("format");
+  if (format.has_value() && *format != "tar" && *format != "raw") {
+    return absl::InvalidArgumentError("format: expected tar (a directory) or raw (a file)");
+  }
+  return format == "tar";
+}
+
 asio::awaitable<Response> Pull(RestContext& context, Principal who, Request& request) {
   const auto read = [&]() -> absl::StatusOr<StreamBroker::Request> {
-    BRAMBLE_RETURN_IF_ERROR(RefuseOtherQueries(request, {"path"}));
+    BRAMBLE_RETURN_IF_ERROR(RefuseOtherQueries(request, {"path", "format"}));
     api::OpenStream stream;
     stream.kind = api::StreamKind::kPull;
+    BRAMBLE_ASSIGN_OR_RETURN(stream.tree, IsTree(request));
     BRAMBLE_ASSIGN_OR_RETURN(stream.path, PathOf(request));
     return StreamRequest(context, who, request, std::move(stream));
   };
@@ -215,20 +225,25 @@ asio::awaitable<Response> Pull(RestContext& context, Principal who, Request& req
     co_return ProblemResponse(wanted.status());
   }
   StreamBroker::Request open = *std::move(wanted);
-  co_return co_await SendOutput(context, std::move(open), "application/octet-stream");
+  std::string type = open.stream.tree ? "application/x-tar" : "application/octet-stream";
+  co_return co_await SendOutput(context, std::move(open), std::move(type));
 }
 
 absl::StatusOr<StreamBroker::Request> PushRequest(RestContext& context, const Principal& who,
                                                   const Request& request) {
-  BRAMBLE_RETURN_IF_ERROR(RefuseOtherQueries(request, {"path", "mode", "uid", "gid"}));
+  BRAMBLE_RETURN_IF_ERROR(RefuseOtherQueries(request, {"path", "format", "mode", "uid", "gid"}));
   api::OpenStream stream;
   stream.kind = api::StreamKind::kPush;
+  BRAMBLE_ASSIGN_OR_RETURN(stream.tree, IsTree(request));
   BRAMBLE_ASSIGN_OR_RETURN(stream.path, PathOf(request));
-  if (stream.path.ends_with('/')) {
+  if (stream.path.ends_with('/') && !stream.tree) {
     return absl::InvalidArgumentError("path: expected the path of a file, not of a directory");
   }
   stream.mode = 0644;
   if (const std::optional<std::string_view> mode = request.Query("mode")) {
+    if (stream.tree) {
+      return absl::InvalidArgumentError("mode: an archive says the mode of each file itself");
+    }
     uint32_t bits = 0;
     for (const char digit : *mode) {
       bits = digit < '0' || digit > '7' || bits > 07777 ? 010000 : bits * 8 + (digit - '0');
@@ -242,9 +257,11 @@ absl::StatusOr<StreamBroker::Request> PushRequest(RestContext& context, const Pr
                            IntQuery(request, "uid", {.min = 0, .max = 65535}));
   BRAMBLE_ASSIGN_OR_RETURN(const std::optional<int64_t> gid,
                            IntQuery(request, "gid", {.min = 0, .max = 65535}));
-  stream.uid = uid.value_or(0);
-  stream.gid = gid.value_or(0);
-  stream.size_bytes = static_cast<int64_t>(request.body_stream->length().value_or(0));
+  stream.uid = uid.value_or(stream.tree ? -1 : 0);
+  stream.gid = gid.value_or(stream.tree ? -1 : 0);
+  // A body in chunks says how long it is by its end.
+  const std::optional<uint64_t> length = request.body_stream->length();
+  stream.size_bytes = length.has_value() ? static_cast<int64_t>(*length) : -1;
   return StreamRequest(context, who, request, std::move(stream));
 }
 

@@ -6,6 +6,8 @@
 #include <cstdio>
 
 #include "api/http_status.h"
+#include "api/problem.h"
+#include "base/status.h"
 #include "controller/images/blob_store.h"
 #include "controller/rest/embedded.h"
 #include "controller/rest/routes.h"
@@ -97,6 +99,23 @@ Response GetMetrics(RestContext& context, Request& request) {
   return TextResponse("text/plain; version=0.0.4; charset=utf-8", metrics.Take());
 }
 
+// Ready: a write would be taken.  The store knows of the last one, the disk says of the next.
+asio::awaitable<Response> GetReady(RestContext& context) {
+  absl::Status ready = context.coordinator->Ready();
+  if (ready.ok()) {
+    std::function<absl::Status()> check = context.check_room;
+    const absl::Status room = co_await context.files.Run(std::move(check));
+    if (!room.ok()) {
+      ready = absl::UnavailableError(room.message());
+    }
+  }
+  if (!ready.ok()) {
+    co_return ProblemResponse(api::WithCode(
+        absl::UnavailableError(StrCat("not ready: ", MessageOf(ready))), "not_ready"));
+  }
+  co_return TextResponse("text/plain", "ready\n");
+}
+
 Route DirectRoute(DirectHandler direct) {
   Route route;
   route.direct = std::move(direct);
@@ -108,8 +127,9 @@ Route DirectRoute(DirectHandler direct) {
 void AddHealthRoutes(Router& router, RestContext& context) {
   router.Add("GET", "/healthz",
              DirectRoute([](Request&) { return TextResponse("text/plain", "ok\n"); }));
-  router.Add("GET", "/readyz",
-             DirectRoute([](Request&) { return TextResponse("text/plain", "ready\n"); }));
+  Route ready;
+  ready.handler = [&context](Request&) { return GetReady(context); };
+  router.Add("GET", "/readyz", std::move(ready));
   router.Add("GET", "/metrics",
              DirectRoute([&context](Request& request) { return GetMetrics(context, request); }));
   router.Add("GET", "/v1/openapi.yaml", DirectRoute([](Request&) {

@@ -51,7 +51,7 @@ absl::Status Command(RestContext& context, const std::string& verb, WriteCall& c
   json::object arguments;
   if (verb == "identify") {
     arguments["seconds"] =
-        reader.OptionalInt("seconds", {.min = 1, .max = kMaxIdentifySeconds}).value_or(30);
+        reader.OptionalInt("seconds", {.min = 1, .max = kMaxIdentifySeconds}).value_or(15);
   }
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
   context.coordinator->nodes().Command(call.who, KeyOf(call), verb, std::move(arguments),

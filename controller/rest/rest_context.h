@@ -10,6 +10,7 @@
 
 #include "base/asio.h"
 #include "base/http_server.h"
+#include "base/lane.h"
 #include "base/log.h"
 #include "controller/config.h"
 #include "controller/coordinator.h"
@@ -32,6 +33,9 @@ struct RestContext {
   // Writes a backup of all state into a new file; implemented by main over store and keys.
   std::function<void(std::filesystem::path, std::function<void(absl::Status)>)> backup;
   std::filesystem::path temporary_dir;  // for backups on their way out
+  // Whether the disk that holds the state takes more; run on `files`.
+  std::function<absl::Status()> check_room;
+  Lane& files;
   EntityTags tags;
 };
 

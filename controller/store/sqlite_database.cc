@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include <sqlite3.h>
@@ -17,6 +18,12 @@ namespace {
 absl::Status ErrorOf(sqlite3* database, std::string_view context) {
   const int code = sqlite3_extended_errcode(database);
   const std::string text = StrCat(context, ": ", sqlite3_errmsg(database));
+  // A full disk shows as another error where SQLite does not write but enlarges a file.
+  const int system = sqlite3_system_errno(database);
+  if ((code & 0xff) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT)) {
+    return absl::ResourceExhaustedError(
+        StrCat(text, ": ", std::strerror(system), "; make room on the controller's disk"));
+  }
   switch (code & 0xff) {  // https://www.sqlite.org/rescode.html
     case SQLITE_FULL:
       return absl::ResourceExhaustedError(StrCat(text, "; make room on the controller's disk"));

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/fd.h"
+#include "base/hash.h"
 #include "tests/integration/simulated_node.h"
 
 namespace bramble::testing {
@@ -22,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr int kKills = 12;
 constexpr int kHalfOpen = 1000;
@@ -176,6 +178,59 @@ TEST(ControllerFaultsTest, ABackupIsRestoredIntoAnEmptyStateAndOpensAnEpoch) {
   Person restored(controller, controller.Token());
   EXPECT_EQ(restored.Get("/v1/containers/web").status, 200);
   EXPECT_GT(std::stoi(restored.Get("/v1/cluster").Text("epoch")), 1);
+}
+
+TEST(ControllerFaultsTest, ABackupHoldsTheImagesWhenAskedAndSaysWhatIsMissingWhenNot) {
+  ControllerProcess controller;
+  controller.Start();
+  Person admin(controller, controller.Token());
+  std::string image(5'000'000, 'i');
+  image += "not really a tar";
+  ASSERT_EQ(admin.Send("POST", "/v1/images?name=busybox&architecture=amd64", image).status, 201);
+  ASSERT_EQ(admin.Post("/v1/images/busybox/tag", {{"name", "same"}}).status, 201);
+  const Answer without = admin.Get("/v1/cluster/backup");
+  const Answer with = admin.Get("/v1/cluster/backup?images=true");
+  ASSERT_EQ(with.status, 200);
+  EXPECT_LT(without.text.size(), image.size());
+  EXPECT_GT(with.text.size(), image.size());
+  EXPECT_EQ(admin.Get("/v1/cluster/backup?images=maybe").status, 400);
+  ASSERT_EQ(controller.Stop(), 0);
+  const fs::path file = controller.state().parent_path() / "backup.tar";
+  const auto restore = [&](const std::string& bytes) {
+    std::ofstream(file) << bytes;
+    fs::remove_all(controller.state());
+    ASSERT_EQ(controller.RunToEnd({"--restore", file.string()}).exit_code, 0);
+    controller.Start();
+  };
+
+  restore(with.text);
+  {
+    Person restored(controller, controller.Token());
+    EXPECT_THAT(restored.Get("/v1/images/busybox").text, Not(HasSubstr("missing")));
+    SimulatedNode node(controller);
+    ASSERT_TRUE(node.Join(restored.Post("/v1/tokens").Text("join_token")).ok());
+    EXPECT_LT(restored.Post("/v1/cluster/leave-adoption").status, 300);
+    node.Connect();
+    restored.Await("/v1/nodes/pi-1", "state", "ready");
+    restored.Post("/v1/containers", {{"name", "web"}, {"image", "busybox"}});
+    restored.Await("/v1/containers/web", "status.state", "running");
+    EXPECT_EQ(node.Get("/v1/blobs/" + Sha256(image).Hex()).text, image);
+  }
+  ASSERT_EQ(controller.Stop(), 0);
+
+  restore(without.text);
+  Person restored(controller, controller.Token());
+  for (const char* name : {"busybox", "same"}) {
+    EXPECT_TRUE(Eventually([&] {
+      return restored.Get(std::string("/v1/images/") + name).text.find("\"missing\":true") !=
+             std::string::npos;
+    })) << name;
+  }
+  EXPECT_THAT(restored.Get("/v1/cluster").text, HasSubstr("image blob missing: busybox:latest"));
+  EXPECT_THAT(restored.Get("/v1/events?after=0").text, HasSubstr("image.blob_missing"));
+  ASSERT_EQ(restored.Send("POST", "/v1/images?name=busybox&architecture=amd64", image).status, 201);
+  EXPECT_THAT(restored.Get("/v1/images/same").text, Not(HasSubstr("missing"))) << "the same bytes";
+  EXPECT_THAT(restored.Get("/v1/cluster").text, Not(HasSubstr("image blob missing")));
 }
 
 TEST(ControllerFaultsTest, ABrokenBackupIsRefusedAndLeavesNothing) {

@@ -33,6 +33,12 @@ class NodeSessionTest : public ::testing::Test {
     return admin_->Post("/v1/containers", more);
   }
 
+  // A node that shows `certificate_pem` may do nothing but join and renew.
+  void TestStranger(SimulatedNode& node, const std::string& certificate_pem) {
+    EXPECT_EQ(node.GetWith(certificate_pem, "/v1/nothing").status, 401);
+    EXPECT_EQ(node.Get("/v1/nothing").status, 404) << "its valid one opens the door";
+  }
+
   ControllerProcess controller_;
   std::optional<Person> admin_;
 };
@@ -171,6 +177,51 @@ TEST_F(NodeSessionTest, ABlobIsGivenToTheNodeThatNeedsItAlsoInParts) {
   EXPECT_EQ(part.status, 206);
   EXPECT_EQ(part.text, "really");
   EXPECT_EQ(other.Get(target).status, 404);
+}
+
+// A certificate of the cluster's authority for the node, with dates of the test's choice.
+std::string CertificateOf(const ControllerProcess& controller, const SimulatedNode& node,
+                          const PublicKey& key, int from_hours, int to_hours) {
+  const WallTime now = SystemClock().Wall();
+  const Issuer ca{.certificate = controller.Ca(),
+                  .key = PrivateKey::LoadOrCreate(controller.state() / "ca.key").value()};
+  const Certificate real = Certificate::FromPem(node.identity().certificate_pem).value();
+  return IssueCertificate(
+             ca, key, {.common_name = node.identity().node_id.str(), .uris = real.Uris()},
+             {now + std::chrono::hours(from_hours), now + std::chrono::hours(to_hours)},
+             CertificateUse::kServerAndClient)
+      .value()
+      .Pem();
+}
+
+TEST_F(NodeSessionTest, AnExpiredCertificateIsRenewedWithProofOfItsKeyAndOpensNothingElse) {
+  SimulatedNode node(controller_);
+  ASSERT_TRUE(node.Join(NewToken()).ok());
+  const std::string expired = CertificateOf(controller_, node, node.key().Public(), -24 * 400, -24);
+
+  const auto renewed = node.Renew({.certificate_pem = expired});
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  EXPECT_EQ(renewed->node_id, node.identity().node_id);
+  const Certificate fresh = Certificate::FromPem(renewed->certificate_pem).value();
+  EXPECT_GT(fresh.NotAfter(), SystemClock().Wall() + std::chrono::hours(24 * 300));
+  EXPECT_EQ(fresh.Spki().Hex(), node.key().Spki().Hex());
+  EXPECT_GT(renewed->signed_time_ms, 0);
+
+  const PrivateKey other = PrivateKey::Generate();
+  const auto other_key = node.Renew({.certificate_pem = expired, .signing_key = other});
+  EXPECT_TRUE(absl::IsPermissionDenied(other_key.status())) << other_key.status();
+  EXPECT_THAT(std::string(other_key.status().message()), HasSubstr("another key"));
+  const std::string stolen = CertificateOf(controller_, node, other.Public(), -24 * 400, -24);
+  const auto not_its_own =
+      node.Renew({.certificate_pem = stolen, .key = other, .signing_key = other});
+  EXPECT_TRUE(absl::IsPermissionDenied(not_its_own.status()))
+      << "the key is not the one that joined: " << not_its_own.status();
+  EXPECT_TRUE(absl::IsPermissionDenied(node.Renew({}).status())) << "no certificate at all";
+  TestStranger(node, expired);
+
+  EXPECT_LT(admin_->Delete("/v1/nodes/pi-1").status, 300);
+  EXPECT_TRUE(absl::IsPermissionDenied(node.Renew({.certificate_pem = expired}).status()))
+      << "a removed node's";
 }
 
 TEST_F(NodeSessionTest, ANewerConnectionOfANodeReplacesTheOlder) {

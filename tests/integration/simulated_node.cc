@@ -116,6 +116,30 @@ asio::awaitable<absl::StatusOr<api::JoinReply>> SimulatedNode::SendJoin(
   co_return ReadJoinReply(reply);
 }
 
+absl::StatusOr<api::JoinReply> SimulatedNode::Renew(RenewAttempt attempt) {
+  TlsClientOptions tls{.check = IssuedByCa{controller_.Ca()}};
+  if (!attempt.certificate_pem.empty()) {
+    BRAMBLE_ASSIGN_OR_RETURN(const Certificate own, Certificate::FromPem(attempt.certificate_pem));
+    tls.chain = {own};
+    tls.key = attempt.key.value_or(key_);
+  }
+  BRAMBLE_ASSIGN_OR_RETURN(auto context, TlsClientContext::Make(std::move(tls)));
+  api::JoinRequest request;
+  BRAMBLE_ASSIGN_OR_RETURN(request.csr_pem,
+                           MakeCertificateRequest(attempt.signing_key.value_or(key_),
+                                                  CertificateSubject{.common_name = "node"}));
+  request.hostname = options_.hostname;
+  request.inventory = MakeInventory();
+  BlockingHttpClient client(
+      {.target = {.host = "127.0.0.1", .port = controller_.nodes_port()}, .tls = context});
+  HttpRequest http;
+  http.method = "POST";
+  http.target = "/v1/renew";
+  http.body = json::serialize(api::ToJson(request));
+  BRAMBLE_ASSIGN_OR_RETURN(const HttpReply reply, client.Send(std::move(http)));
+  return ReadJoinReply(reply);
+}
+
 void SimulatedNode::Connect() {
   Disconnect();
   loop_.restart();
@@ -152,6 +176,13 @@ Answer SimulatedNode::Get(std::string target, HeaderList headers) {
           .headers = reply->headers,
           .text = reply->body,
           .body = ParseJson(reply->body).value_or(nullptr)};
+}
+
+Answer SimulatedNode::GetWith(const std::string& certificate_pem, std::string target) {
+  const std::string own = std::exchange(identity_.certificate_pem, certificate_pem);
+  Answer answer = Get(std::move(target));
+  identity_.certificate_pem = own;
+  return answer;
 }
 
 api::Desired SimulatedNode::desired() const {
@@ -310,6 +341,10 @@ asio::awaitable<void> SimulatedNode::ServeStream(api::OpenStream open) {
     end = R"({"error":"/refused: is a directory","code":"failed_precondition"})";
   } else {
     size_t taken = 0;
+    if (open.kind == api::StreamKind::kPush && open.path == "/size") {
+      end = StrCat(R"({"error":"/size: announced )", open.size_bytes,
+                   R"(","code":"resource_exhausted"})");
+    }
     while (true) {
       auto received = co_await socket.Receive();
       if (!received.ok() || !received->has_value()) {

@@ -46,12 +46,23 @@ class SimulatedNode {
   absl::StatusOr<api::JoinReply> Join(JoinAttempt attempt);
   absl::StatusOr<api::JoinReply> Join(std::string join_token);
 
+  // POST /v1/renew over TLS with `certificate` (of the node's key, or with `key` of another) and a
+  // request signed with `signing_key`, else with the node's.
+  struct RenewAttempt {
+    std::string certificate_pem;
+    std::optional<PrivateKey> key;
+    std::optional<PrivateKey> signing_key;
+  };
+  absl::StatusOr<api::JoinReply> Renew(RenewAttempt attempt);
+  const PrivateKey& key() const { return key_; }
+
   // Dials /v1/node and behaves: does what Desired says at once and reports it.
   void Connect();
   void Disconnect();
 
-  // GET with the node's certificate.
+  // GET with the node's certificate, or with another of its key.
   Answer Get(std::string target, HeaderList headers = {});
+  Answer GetWith(const std::string& certificate_pem, std::string target);
 
   // What the controller last wanted; empty before.
   api::Desired desired() const;

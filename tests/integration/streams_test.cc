@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
 #include "base/run_on_loop.h"
 #include "base/status.h"
 #include "tests/integration/simulated_node.h"
@@ -11,6 +15,7 @@ namespace bramble::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class StreamsTest : public ::testing::Test {
  protected:
@@ -111,6 +116,45 @@ TEST_F(StreamsTest, APushedFileArrivesAndARefusalIsHandedOn) {
   const Answer full = admin_->Send("PUT", "/v1/containers/web/files?path=/full", bytes);
   EXPECT_EQ(full.status, 429) << full.text;
   EXPECT_THAT(full.Text("detail"), HasSubstr("3000000 bytes"));
+}
+
+TEST_F(StreamsTest, ABodyInChunksIsSentOnWithoutAnAnnouncedSize) {
+  const TemporaryDirectory directory;
+  const std::string ca = directory.path() / "ca.pem";
+  std::ofstream(ca) << controller_.Ca().Pem();
+  // As a person does it: the length of a pipe is not known before its end.
+  const auto curl = [&](const std::string& path) {
+    const std::string answer = directory.path() / "answer";
+    const std::string line =
+        StrCat("head -c 300000 /dev/zero | curl -sS --max-time 30 --cacert ", ca,
+               " -H 'Authorization: Bearer ", controller_.Token(), "' -o ", answer,
+               " -w '%{http_code}' -T - 'https://127.0.0.1:", controller_.people_port(),
+               "/v1/containers/web/files?path=", path, "' >", answer, ".code");
+    EXPECT_EQ(std::system(line.c_str()), 0);
+    std::ifstream body(answer), code(answer + ".code");
+    std::ostringstream text;
+    text << code.rdbuf() << " " << body.rdbuf();
+    return text.str();
+  };
+  EXPECT_THAT(curl("/tmp/x"), StartsWith("204"));
+  EXPECT_THAT(curl("/size"), HasSubstr("announced -1")) << "not 0";
+  EXPECT_THAT(curl("/full"), HasSubstr("no space after 300000 bytes"));
+}
+
+TEST_F(StreamsTest, ADirectoryGoesAsAnArchive) {
+  const std::string archive(20'000, 'a');
+  EXPECT_EQ(admin_->Send("PUT", "/v1/containers/web/files?path=/srv/&format=tar", archive).status,
+            204);
+  const Answer mode =
+      admin_->Send("PUT", "/v1/containers/web/files?path=/srv&format=tar&mode=0644", archive);
+  EXPECT_EQ(mode.status, 400);
+  EXPECT_THAT(mode.Text("detail"), HasSubstr("mode"));
+  EXPECT_EQ(admin_->Send("PUT", "/v1/containers/web/files?path=/srv/", archive).status, 400)
+      << "a file has a name";
+  const Answer pulled = admin_->Get("/v1/containers/web/files?path=/srv&format=tar");
+  EXPECT_EQ(pulled.status, 200);
+  EXPECT_EQ(pulled.headers.Get("Content-Type"), "application/x-tar");
+  EXPECT_EQ(admin_->Get("/v1/containers/web/files?path=/srv&format=zip").status, 400);
 }
 
 TEST_F(StreamsTest, ARefusalBeforeTheFileHasArrivedIsHandedOn) {

@@ -20,13 +20,17 @@ absl::Status Backup(const Args& args, Session& session) {
   if (path == "-" && session.screen.out_is_terminal) {
     return Misuse("a backup is binary and secret: redirect stdout, or name a file");
   }
+  ApiRequest request = Get(ApiPath({"cluster", "backup"}));
+  if (args.Has("images")) {
+    request.query = {{"images", "true"}};
+  }
   ProgressLine progress(session);
   progress.Show("the controller makes a consistent copy");
   DownloadedFile file(path, session.out);
   BRAMBLE_RETURN_IF_ERROR(file.Open(0600));
   BRAMBLE_RETURN_IF_ERROR(
       session.controller
-          .SendForBytes(Get(ApiPath({"cluster", "backup"})),
+          .SendForBytes(std::move(request),
                         [&file, &progress](std::string_view bytes) {
                           progress.Show(StrCat(
                               "received ", ToString(Bytes{static_cast<int64_t>(file.bytes())})));
@@ -96,11 +100,16 @@ absl::Status Restore(const Args& args, Session& session) {
 std::vector<Command> ClusterBackupCommands() {
   return {
       {.path = "cluster backup",
-       .summary = "Write an online backup of the whole state; images are not in it.",
+       .summary = "Write an online backup of the whole state, with --images of the images too.",
        .positionals = {{.name = "FILE",
                         .help = "a new file (mode 0600), or - for stdout",
                         .completes = Completes::kFiles}},
-       .examples = "bramble cluster backup bramble-$(date +%F).tar",
+       .flags = {{.name = "images", .value = "", .help = "with the bytes of every image"}},
+       .details =
+           "Without --images the restored cluster knows its images and lacks their bytes: import\n"
+           "them again (`bramble cluster status` and `bramble image list` name them).",
+       .examples = "bramble cluster backup bramble-$(date +%F).tar\n"
+                   "bramble cluster backup --images bramble-full.tar",
        .run = Backup},
       {.path = "cluster restore",
        .summary = "Unpack a backup into the empty state directory of a stopped controller.",

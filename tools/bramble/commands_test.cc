@@ -341,9 +341,37 @@ TEST_F(CommandsTest, InitWithoutAStateDirectorySaysWhatItLookedFor) {
   EXPECT_THAT(terminal_.err(), HasSubstr("/nonexistent/setup-code"));
 }
 
+TEST_F(CommandsTest, DirectoriesGoAsArchivesWithMinusR) {
+  ASSERT_EQ(terminal_.Run({"container", "run", "web", "--image", "x"}), 0);
+  const std::filesystem::path site = terminal_.directory() / "site";
+  std::filesystem::create_directories(site / "sub");
+  std::ofstream(site / "page") << std::string(700, 'p');
+
+  ASSERT_EQ(terminal_.Run({"container", "push", "web", "-r", site.string(), "/srv"}), 0)
+      << terminal_.err();
+  EXPECT_THAT(controller_.log().back(), HasSubstr("path=%2Fsrv&format=tar"));
+  // Directory, page with its data, directory, end: each header is a block of 512 bytes.
+  EXPECT_EQ(controller_.requests().back().file_bytes, 512u * (1 + 1 + 2 + 1 + 2));
+  EXPECT_THAT(terminal_.out(), HasSubstr("3 entries"));
+  EXPECT_EQ(terminal_.Run({"container", "push", "web", site.string(), "/srv"}), 1);
+  EXPECT_THAT(terminal_.err(), HasSubstr("-r"));
+  EXPECT_EQ(
+      terminal_.Run({"container", "push", "web", "-r", site.string(), "/srv", "--mode", "0644"}),
+      2);
+
+  // What the fake sends is no archive.
+  EXPECT_EQ(terminal_.Run({"container", "pull", "web", "-r", "/srv", (site / "back").string()}), 1);
+  EXPECT_THAT(controller_.log().back(), HasSubstr("format=tar"));
+  EXPECT_THAT(terminal_.err(), HasSubstr("archive"));
+}
+
 TEST_F(CommandsTest, BackupIsPrivateAndWhole) {
   const std::string path = (terminal_.directory() / "b.tar").string();
+  ASSERT_EQ(terminal_.Run({"cluster", "backup", "--images", path}), 0);
+  EXPECT_EQ(controller_.log().back(), "GET /v1/cluster/backup?images=true");
+  std::filesystem::remove(path);
   ASSERT_EQ(terminal_.Run({"cluster", "backup", path}), 0);
+  EXPECT_EQ(controller_.log().back(), "GET /v1/cluster/backup");
   EXPECT_EQ(std::filesystem::status(path).permissions(),
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   controller_.FailNext(absl::UnavailableError("cut off"));

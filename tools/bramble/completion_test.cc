@@ -59,16 +59,6 @@ TEST(CompletionTest, ScriptsParseInTheirShells) {
   }
 }
 
-TEST(CompletionTest, ThePackagesShipTheSameScripts) {
-  for (const auto& [shell, file] : {std::pair("bash", "config/completion/bramble"),
-                                    std::pair("zsh", "config/completion/_bramble"),
-                                    std::pair("fish", "config/completion/bramble.fish")}) {
-    const absl::StatusOr<std::string> shipped = ReadFile(file, 1 << 16);
-    ASSERT_TRUE(shipped.ok()) << shipped.status();
-    EXPECT_EQ(*shipped, CompletionScript(shell)) << file;
-  }
-}
-
 TEST(CompletionTest, TheHiddenCommandAsksTheController) {
   FakeTerminal terminal;
   terminal.controller().Put("images", {{"name", "debian"}, {"tag", "12"}});

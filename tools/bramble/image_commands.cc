@@ -25,7 +25,17 @@ std::string OfVariants(const json::value& image, std::string_view field) {
 }
 
 std::string ArchitecturesText(const json::value& image) {
-  return OfVariants(image, "architecture");
+  std::string text;
+  const json::value* variants = At(image, "variants");
+  if (variants != nullptr && variants->is_array()) {
+    for (const json::value& variant : variants->get_array()) {
+      const json::value* missing = At(variant, "missing");
+      const bool gone = missing != nullptr && missing->is_bool() && missing->get_bool();
+      text = StrCat(text, text.empty() ? "" : ",", TextAt(variant, "architecture"),
+                    gone ? " (missing: import it again)" : "");
+    }
+  }
+  return text;
 }
 std::string DigestsText(const json::value& image) { return OfVariants(image, "digest"); }
 

@@ -17,7 +17,13 @@ absl::Status Order(const Args& args, Session& session, std::string_view verb, js
       session.controller.Send(body.empty() ? Write("POST", path)
                                            : Write("POST", path, json::value(std::move(body)))));
   const std::string line = StrCat(name, ": ", outcome);
-  return FinishOperation(args, session, reply, [line](const api::Operation& operation) {
+  return FinishOperation(args, session, reply, [line, name](const api::Operation& operation) {
+    // What the node itself says of it counts.
+    if (const json::object* result = operation.result.if_object()) {
+      if (const json::value* said = result->if_contains("message"); said && said->is_string()) {
+        return absl::StatusOr<std::string>(StrCat(name, ": ", std::string(said->as_string())));
+      }
+    }
     return absl::StatusOr<std::string>(operation.message.empty() || operation.message == "done"
                                            ? line
                                            : StrCat(line, " (", operation.message, ")"));
@@ -105,9 +111,9 @@ std::vector<Command> NodeOrderCommands() {
   drain.details =
       "Movable containers stop here and start elsewhere; what cannot be moved is named.\n"
       "`bramble node restore NAME` brings them back.";
-  Command identify = row("node identify", "Blink the LED of a node.",
+  Command identify = row("node identify", "Blink the LED of a node, and log it there.",
                          "bramble node identify pi-1 --for 1m", Identify);
-  identify.flags = {{.name = "for", .value = "TIME", .help = "how long, at most 10m (30s)"}};
+  identify.flags = {{.name = "for", .value = "TIME", .help = "how long, at most 10m (15s)"}};
   Command replace = row("node replace", "Give a dead node's name, labels and address to another.",
                         "bramble node replace pi-1 --by pi-new", Replace);
   replace.flags = {{.name = "by",

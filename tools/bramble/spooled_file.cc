@@ -18,14 +18,9 @@ namespace {
 constexpr size_t kChunkBytes = 256 * 1024;
 
 absl::StatusOr<OpenedFile> Spool(std::istream& in) {
-  std::string path = "/var/tmp/bramble-XXXXXX";
-  const int made = ::mkostemp(path.data(), O_CLOEXEC);
-  if (made < 0) {
-    return ErrnoStatus(errno, "/var/tmp: making a temporary file");
-  }
   OpenedFile file;
-  file.fd.Reset(made);
-  ::unlink(path.c_str());
+  BRAMBLE_ASSIGN_OR_RETURN(file.fd, MakeUnnamedFile());
+  const int made = file.fd.get();
   std::string chunk(kChunkBytes, '\0');
   while (in.read(chunk.data(), static_cast<std::streamsize>(chunk.size())) || in.gcount() > 0) {
     const auto got = static_cast<size_t>(in.gcount());
@@ -41,6 +36,16 @@ absl::StatusOr<OpenedFile> Spool(std::istream& in) {
 
 }  // namespace
 
+absl::StatusOr<Fd> MakeUnnamedFile() {
+  std::string path = "/var/tmp/bramble-XXXXXX";
+  Fd made(::mkostemp(path.data(), O_CLOEXEC));
+  if (!made.valid()) {
+    return ErrnoStatus(errno, "/var/tmp: making a temporary file");
+  }
+  ::unlink(path.c_str());
+  return made;
+}
+
 absl::StatusOr<OpenedFile> OpenForUpload(const std::string& path, std::istream& in) {
   if (path == "-") {
     return Spool(in);
@@ -52,9 +57,9 @@ absl::StatusOr<OpenedFile> OpenForUpload(const std::string& path, std::istream& 
     return ErrnoStatus(errno, path);
   }
   if (!S_ISREG(about.st_mode)) {
-    return absl::InvalidArgumentError(
-        StrCat(path, ": ", S_ISDIR(about.st_mode) ? "is a directory" : "is no regular file",
-               "; give a file, or - for stdin"));
+    return absl::InvalidArgumentError(StrCat(
+        path, S_ISDIR(about.st_mode) ? ": is a directory; -r copies it with all that is in it"
+                                     : ": is no regular file; give a file, or - for stdin"));
   }
   file.bytes = static_cast<uint64_t>(about.st_size);
   file.mode = about.st_mode & 0777;

@@ -23,6 +23,10 @@ struct OpenedFile {
 // kInvalidArgument: a directory or something that is no regular file.
 absl::StatusOr<OpenedFile> OpenForUpload(const std::string& path, std::istream& in);
 
+// An unnamed temporary file in /var/tmp, open for reading and writing, that goes with its
+// descriptor.
+absl::StatusOr<Fd> MakeUnnamedFile();
+
 // A file that appears under its name only when it is whole: written beside it, then renamed.
 // For "-", stdout takes the bytes as they come.
 class DownloadedFile {
