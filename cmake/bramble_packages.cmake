@@ -22,6 +22,22 @@ function(bramble_install_programs component destination)
   endforeach()
 endfunction()
 
+# What `bramble completion SHELL` of this very build prints; a cross build's own program runs under its emulator.
+function(bramble_install_completion component shell path)
+  set(script "${BRAMBLE_PACKAGING_DIR}/completion.${shell}")
+  add_custom_command(
+    OUTPUT "${script}"
+    COMMAND "${CMAKE_SOURCE_DIR}/cmake/print_to_file" "${script}" ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:bramble>
+      completion ${shell}
+    DEPENDS bramble "${CMAKE_SOURCE_DIR}/cmake/print_to_file"
+    VERBATIM)
+  add_custom_target(completion-${shell} ALL DEPENDS "${script}")
+  add_dependencies(products completion-${shell})
+  get_filename_component(directory "${path}" DIRECTORY)
+  get_filename_component(name "${path}" NAME)
+  install(FILES "${script}" DESTINATION "share/${directory}" RENAME "${name}" COMPONENT ${component})
+endfunction()
+
 # The maintainer scripts and the list of configuration files, in a directory of the package's own.
 function(bramble_control_files component units sysusers tmpfiles state config)
   set(directory "${BRAMBLE_PACKAGING_DIR}/${component}")
@@ -49,7 +65,7 @@ endfunction()
 
 # bramble_package(COMPONENT node PACKAGE bramble-node SUMMARY … DESCRIPTION … [PROGRAMS to /usr/bin]
 #   [SERVICES to /usr/sbin] [LIBEXEC to /usr/libexec/bramble] [UNITS …] [CONFIG …] [SYSUSERS …] [TMPFILES …]
-#   [STATE directory] [MAN …] [COMPLETION file=directory below share…]
+#   [STATE directory] [MAN …] [COMPLETION shell=path below share…]
 #   [DEPENDS packages beside those of the libraries] SECTION admin)
 function(bramble_package)
   cmake_parse_arguments(ARG "" "COMPONENT;PACKAGE;SUMMARY;DESCRIPTION;STATE;SECTION"
@@ -68,9 +84,9 @@ function(bramble_package)
   install(FILES ${tmpfiles} DESTINATION lib/tmpfiles.d COMPONENT ${component})
   foreach(pair IN LISTS ARG_COMPLETION)
     string(REPLACE "=" ";" pair "${pair}")
-    list(GET pair 0 file)
-    list(GET pair 1 directory)
-    install(FILES "completion/${file}" DESTINATION "share/${directory}" COMPONENT ${component})
+    list(GET pair 0 shell)
+    list(GET pair 1 path)
+    bramble_install_completion(${component} ${shell} "${path}")
   endforeach()
   if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/lintian/${ARG_PACKAGE}")
     install(FILES "lintian/${ARG_PACKAGE}" DESTINATION share/lintian/overrides COMPONENT ${component})
