@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # tools/demo: it checks itself, cleans up after having been killed in the middle, and stops what it started.
 set -euo pipefail
-: "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}" "${BRAMBLE_BIN:=$BRAMBLE_SOURCE/build/release/bin}"
+: "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}" "${BRAMBLE_BIN:=$BRAMBLE_SOURCE/build/debug/bin}"
 # shellcheck source=tests/script.sh
 source "$BRAMBLE_SOURCE/tests/script.sh"
 [ "$(id -u)" -eq 0 ] || skip_test 'needs root'

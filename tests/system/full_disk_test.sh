@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Disks that are really full: the controller's state and a node's, each on a small tmpfs in a mount namespace of the
+# test's own.  What is refused says why, what is there goes on, nothing that was acknowledged is lost, and all works
+# again without a restart when there is room.  Needs root.
+set -euo pipefail
+: "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
+if [ "${BRAMBLE_FULL_DISK_INSIDE:-}" != yes ]; then
+  [ "$(id -u)" -eq 0 ] || { echo 'needs root'; exit 77; }
+  BRAMBLE_FULL_DISK_INSIDE=yes exec unshare --mount --propagation private "$0"
+fi
+# shellcheck source=tests/script.sh
+source "$BRAMBLE_SOURCE/tests/script.sh"
+
+readonly CLUSTER_PREFIX=brfull
+readonly CLUSTER_STATE=$scratch/cluster
+readonly CLUSTER_BIN=$BRAMBLE_BIN
+# shellcheck source=tools/dev/cluster/network.sh
+source "$BRAMBLE_SOURCE/tools/dev/cluster/network.sh"
+# shellcheck source=tools/dev/cluster/hosts.sh
+source "$BRAMBLE_SOURCE/tools/dev/cluster/hosts.sh"
+# shellcheck source=tools/dev/cluster/programs.sh
+source "$BRAMBLE_SOURCE/tools/dev/cluster/programs.sh"
+
+take_down() {
+  if [ "$checks_failed" -gt 0 ]; then
+    tail -n 40 "$CLUSTER_STATE"/log/*.log || true
+  fi
+  hosts_kill ""
+  network_remove
+  umount -l "$CLUSTER_STATE"/controller/state "$CLUSTER_STATE"/node-1/state 2>/dev/null || true
+  rm -rf "$scratch"
+}
+trap take_down EXIT
+
+small_disk() { # directory MiB
+  mkdir -p "$1"
+  mount -t tmpfs -o "mode=0711,size=$2m" tmpfs "$1"
+}
+# To the last page.
+fill() { dd if=/dev/zero of="$1/filler" bs=64k status=none 2>/dev/null || true; } # directory
+make_room() { rm -f "$1/filler"; } # directory
+
+ready_code() { in_host controller curl -sk --max-time 10 -o "$scratch/ready" -w '%{http_code}' https://172.16.0.1:8443/readyz; }
+is_ready() { [ "$(ready_code)" = 200 ]; }
+is_not_ready() { [ "$(ready_code)" = 503 ]; }
+container() { cluster_cli container show "$1" -o json | jq -r "$2"; }
+is() { [ "$("$1" "$2")" = "$3" ]; }
+state_of() { container "$1" .status.state; }
+has_flavor() { cluster_cli flavor list -o name | grep -x "$1"; }
+node_state() { cluster_cli node show "$1" -o json | jq -r .state; }
+has_condition() { cluster_cli node show node-1 -o json | jq -e --arg type "$1" '.conditions[] | select(.type == $type)'; }
+has_no_condition() { ! has_condition "$1"; }
+page_of() { in_host controller curl -sf --max-time 3 "http://$(container "$1" .status.address)/"; }
+agent_pid() {
+  local pid
+  for pid in $(cgroup_pids "$1"); do
+    [ "$(basename "$(readlink "/proc/$pid/exe")")" != "$2" ] || printf '%s\n' "$pid"
+  done
+}
+
+bring_up() {
+  local token
+  small_disk "$CLUSTER_STATE/controller/state" 32
+  small_disk "$CLUSTER_STATE/node-1/state" 256
+  network_switch
+  network_host controller 172.16.0.1/24
+  host_boot controller
+  controller_start
+  cluster_cli cluster init --controller https://172.16.0.1:8443 --state "$CLUSTER_STATE/controller/state"
+  token=$(cluster_cli token create -o name)
+  network_host node-1
+  host_boot node-1
+  node_start 1 "$token"
+  wait_for 30 is node_state node-1 ready
+  "$BRAMBLE_SOURCE/tools/dev/image-busybox" "$scratch/busybox.tar"
+  cluster_cli image import "$scratch/busybox.tar" --name busybox
+  cluster_cli container run web --image busybox
+}
+
+the_controllers_disk_is_full() {
+  local state=$CLUSTER_STATE/controller/state pid number made=() refused=
+  pid=$(agent_pid controller bramble-controller)
+  expect_success 'ready before' is_ready
+  fill "$state"
+  expect_success 'not ready when the disk is full' wait_for 10 is_not_ready
+  expect_equal 'it is a problem' "$(jq -r .code "$scratch/ready")" not_ready
+  expect_success 'that names the cause' grep -q 'disk is full' "$scratch/ready"
+  # A little room: some writes are taken, and then one is refused that says why.
+  truncate -s -131072 "$state/filler"
+  for ((number = 1; number <= 400; number++)); do
+    if cluster_cli flavor create "f$number" --cpu 0.1 --memory 64MiB >"$scratch/out" 2>&1; then
+      made+=("f$number")
+    else
+      refused=$(cat "$scratch/out")
+      break
+    fi
+  done
+  expect_success 'some writes were taken' test "${#made[@]}" -gt 0
+  expect_success 'a write is refused' test -n "$refused"
+  expect_success "and says why: $refused" grep -Eqi 'full|room|space' <<<"$refused"
+  expect_success 'reads go on' cluster_cli container show web
+  expect_success 'the status names the cause' grep -q store-failed <(cluster_cli cluster status -o json)
+  expect_success 'the container is served' page_of web
+  expect_failure 'an image is refused' 'full|space|room' cluster_cli image import "$scratch/busybox.tar" --name other
+  make_room "$state"
+  expect_success 'ready again by itself' wait_for 20 is_ready
+  expect_success 'a write is taken' wait_for 10 cluster_cli flavor create later --cpu 0.1 --memory 64MiB
+  expect_equal 'the same process' "$(agent_pid controller bramble-controller)" "$pid"
+  kill -KILL "$pid"
+  controller_start
+  for number in "${made[@]}" later; do
+    expect_success "acknowledged $number is there" has_flavor "$number"
+  done
+  expect_success 'the node is back' wait_for 30 is node_state node-1 ready
+}
+
+a_nodes_disk_is_full() {
+  local state=$CLUSTER_STATE/node-1/state pid
+  pid=$(agent_pid node-1 bramble-node)
+  fill "$state"
+  expect_success 'it says so' wait_for 40 has_condition disk-full
+  expect_success 'what runs is served' page_of web
+  expect_equal 'and can be entered' "$(cluster_cli container exec web -- hostname)" web
+  cluster_cli container create next --image busybox --node node-1 --no-wait
+  cluster_cli container start next --no-wait >/dev/null 2>&1 || true
+  expect_failure 'a new one does not run' '' wait_for 5 is state_of next running
+  expect_success 'and says why' test -n "$(container next .status.reason)"
+  make_room "$state"
+  expect_success 'the condition goes' wait_for 40 has_no_condition disk-full
+  expect_success 'and so does the journal'"'"'s' wait_for 20 has_no_condition journal-failed
+  expect_success 'the new one runs' wait_for 60 is state_of next running
+  expect_success 'the first one was not disturbed' page_of web
+  expect_equal 'the same agent' "$(agent_pid node-1 bramble-node)" "$pid"
+}
+
+bring_up
+the_controllers_disk_is_full
+a_nodes_disk_is_full
+end_of_test
