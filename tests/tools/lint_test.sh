@@ -106,6 +106,18 @@ test_co_await_arm() {
   taken co-await-arm node/a.cc 'void F() { auto x = (co_await Call()) ? 1 : 2; auto y = ok ? 1 : 2; co_await Call(); }'
 }
 
+test_co_await_operand() {
+  refused co-await-operand node/a.cc 'void F() { if (ready && (co_await Call()).ok()) { return; } }'
+  refused co-await-operand node/a.cc 'void F() { if ((co_await Call()).ok() || done) { return; } }'
+  refused co-await-operand node/a.cc $'void F() {\n  const bool x = a ||\n      co_await Call(); }'
+  refused co-await-operand node/a.cc 'void F() { while (!(co_await Call()) && more) { Step(); } }'
+  taken co-await-operand node/a.cc 'void F() { if (a && b) { co_await Call(); } }'
+  taken co-await-operand node/a.cc 'void F() { bool x = a || b; co_await Call(a && b); }'
+  taken co-await-operand node/a.cc 'void F() { auto&& x = co_await Call(); if (x && y) { return; } }'
+  taken co-await-operand node/a.cc 'void F(T&& t) { co_await Call(); }'
+  taken co-await-operand node/a.cc 'void F() { if (a || b) co_await Call(); }'
+}
+
 test_coroutines() {
   refused detached node/a.cc 'void F() { asio::co_spawn(loop, Task(), asio::detached); }'
   refused lambda-coroutine node/a.cc 'auto f = [this]() -> asio::awaitable<void> { co_return; };'
@@ -178,6 +190,7 @@ test_purity
 test_vendors
 test_co_await
 test_co_await_arm
+test_co_await_operand
 test_coroutines
 test_words
 test_licence

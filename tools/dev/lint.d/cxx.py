@@ -50,6 +50,46 @@ def co_await_arm(source):
         yield line, "co_await in an arm of `? :`: write an if (GCC 12.2 destroys temporaries twice)"
 
 
+def co_await_operand(source):
+    """C4: nor an awaited operand of `&&` or `||`, in an expression: a parameter `T&&` is none."""
+    for _, match in _find(source, r"\bco_await\b"):
+        start = max(source.code.rfind(stop, 0, match.start()) for stop in ";{}")
+        before = source.code[start + 1:match.start()]
+        end = source.code.find(";", match.end())
+        after = _same_expression(source.code[match.end():end if end >= 0 else None])
+        if re.search(r"(?:&&|\|\|)", _open_part(before)) or re.search(r"&&|\|\|", _open_part(after)):
+            yield (source.line_of(match.start()),
+                   "co_await in an operand of `&&` or `||`: await it in a statement of its own (GCC 12.2 destroys temporaries twice)")
+
+
+def _open_part(text):
+    """What of the text before stands in the same full expression: not what a closed bracket holds, nor a declared type."""
+    text = re.sub(r"\bfor\s*\([^;]*$", "", text)
+    while True:
+        shorter = re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", text)
+        if shorter == text:
+            # `auto&& x = co_await …` declares.
+            return re.sub(r"\b(?:auto|[\w:>]+)&&\s+\w+\s*=", "", text)
+        text = shorter
+
+
+def _same_expression(text):
+    """What of the text after it belongs to the expression: up to the bracket that closes an `if (…)`."""
+    depth = 0
+    for at, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if depth < 0:
+            rest = text[at + 1:].lstrip()
+            if rest.startswith(("&&", "||")):
+                return "&&"
+            if rest.startswith("{") or not rest:
+                return text[:at]
+            depth = 0
+        if char == "{":
+            return text[:at]
+    return text
+
+
 def detached(source):
     """C6: nothing is detached.  base/ makes the scopes; its own loops hold what they use and end with it."""
     if source.path.startswith("base/"):
@@ -159,6 +199,7 @@ def size(source):
 RULES = {
     "co-await": co_await,
     "co-await-arm": co_await_arm,
+    "co-await-operand": co_await_operand,
     "detached": detached,
     "lambda-coroutine": lambda_coroutine,
     "coroutine-parameters": coroutine_parameters,
