@@ -20,6 +20,10 @@ nothing_is_left() {
     ! losetup --list --noheadings --output BACK-FILE | grep -q "$BRAMBLE_DEMO_STATE"
 }
 
+# The image is made once for all runs, and may take longer than a run itself.
+"$BRAMBLE_SOURCE/tools/dev/image-debian" "$scratch/debian.tar.zst"
+rm "$scratch/debian.tar.zst"
+
 # Killed at a moment that the state of the demo tells.
 kill_when() { # condition…
   setsid "$BRAMBLE_SOURCE/tools/demo" --nodes 2 >"$scratch/killed.log" 2>&1 &
