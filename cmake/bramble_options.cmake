@@ -28,6 +28,7 @@ target_compile_options(bramble_options INTERFACE
   # Designated initialisers name what is set; what is not named has its default on purpose.
   -Wno-missing-field-initializers
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=
+  $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>  # ccache needs it
   $<$<CONFIG:Debug>:-g1>
   $<$<CONFIG:Release>:-fstack-protector-strong>
   $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
@@ -37,6 +38,8 @@ target_link_options(bramble_options INTERFACE
 target_include_directories(bramble_options INTERFACE "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}")
 target_compile_definitions(bramble_options INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
+  # As Boost's own targets have it: what is precompiled fits only where the same macros are set.
+  BOOST_CONTAINER_NO_LIB BOOST_JSON_NO_LIB
   BRAMBLE_VERSION="${PROJECT_VERSION}")
 if(CMAKE_SIZEOF_VOID_P EQUAL 4)
   # Images are larger than 2 GiB on these boards too.
@@ -61,6 +64,8 @@ if(CCACHE_PROGRAM)
   # Paths relative to the checkout, so that a fresh clone elsewhere finds the same entries.
   set(CMAKE_CXX_COMPILER_LAUNCHER
     "${CMAKE_COMMAND}" -E env "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=1
+    # As its manual asks for precompiled headers.
+    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
     "${CCACHE_PROGRAM}")
   set(CMAKE_C_COMPILER_LAUNCHER "${CMAKE_CXX_COMPILER_LAUNCHER}")
 endif()

@@ -8,6 +8,7 @@ function(bramble_library)
   if(ARG_SRCS)
     add_library(bramble_${ARG_NAME} STATIC ${ARG_SRCS} ${ARG_HDRS})
     target_link_libraries(bramble_${ARG_NAME} PUBLIC bramble_options ${ARG_DEPS})
+    bramble_use_precompiled(bramble_${ARG_NAME} bramble_precompiled)
   else()
     add_library(bramble_${ARG_NAME} INTERFACE)
     target_link_libraries(bramble_${ARG_NAME} INTERFACE bramble_options ${ARG_DEPS})
@@ -63,6 +64,7 @@ function(bramble_test)
     RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   target_link_libraries(${ARG_NAME} PRIVATE
     bramble_options ${ARG_DEPS} GTest::gmock_main GTest::gmock GTest::gtest)
+  bramble_use_precompiled(${ARG_NAME} bramble_precompiled_test)
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   set_tests_properties(${ARG_NAME} PROPERTIES
     LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
