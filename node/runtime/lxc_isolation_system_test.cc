@@ -321,7 +321,7 @@ TEST_F(LxcIsolationTest, FollowsNoPathOutOfTheContainer) {
             "exit 0");
   const ContainerId id = ContainerId::Parse("c1").value();
   for (const char* path : {"/root/a", "/root/b", "/root/c", "/root/fifo", "/../../etc/passwd"}) {
-    auto source = Await(runtime().PullFile(id, path));
+    auto source = Await(runtime().PullFile({.id = id, .path = path}));
     absl::Status status = source.status();
     if (source.ok()) {
       status = Await((*source)->Read()).status();
@@ -331,8 +331,12 @@ TEST_F(LxcIsolationTest, FollowsNoPathOutOfTheContainer) {
   PushRequest push;
   push.id = id;
   push.path = "/root/d/file";
-  push.size.count = 1;
+  push.size = Bytes{1};
   EXPECT_FALSE(Await(runtime().PushFile(push)).ok()) << "an absolute link leads out";
+  push.kind = TransferKind::kTree;
+  push.path = "/root/d";
+  push.size.reset();
+  EXPECT_FALSE(Await(runtime().PushFile(push)).ok()) << "nor does a directory go there";
 }
 
 TEST_F(LxcIsolationTest, RestartsFromInsideWithoutTheAgent) {
