@@ -226,8 +226,11 @@ TEST(ControllerFaultsTest, ABackupHoldsTheImagesWhenAskedAndSaysWhatIsMissingWhe
              std::string::npos;
     })) << name;
   }
-  EXPECT_THAT(restored.Get("/v1/cluster").text, HasSubstr("image blob missing: busybox:latest"));
-  EXPECT_THAT(restored.Get("/v1/events?after=0").text, HasSubstr("image.blob_missing"));
+  EXPECT_THAT(restored.Get("/v1/cluster").text,
+              AllOf(HasSubstr("image blob missing: "), HasSubstr("busybox:latest (amd64)")));
+  EXPECT_TRUE(Eventually([&] {
+    return restored.Get("/v1/events?after=0").text.find("image.blob_missing") != std::string::npos;
+  })) << "an event is shown once it is durable";
   ASSERT_EQ(restored.Send("POST", "/v1/images?name=busybox&architecture=amd64", image).status, 201);
   EXPECT_THAT(restored.Get("/v1/images/same").text, Not(HasSubstr("missing"))) << "the same bytes";
   EXPECT_THAT(restored.Get("/v1/cluster").text, Not(HasSubstr("image blob missing")));
