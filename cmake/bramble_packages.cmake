@@ -64,11 +64,11 @@ function(bramble_control_files component units sysusers tmpfiles state config)
 endfunction()
 
 # bramble_package(COMPONENT node PACKAGE bramble-node SUMMARY … DESCRIPTION … [PROGRAMS to /usr/bin]
-#   [SERVICES to /usr/sbin] [LIBEXEC to /usr/libexec/bramble] [UNITS …] [CONFIG …] [SYSUSERS …] [TMPFILES …]
+#   [SERVICES to /usr/sbin] [LIBEXEC to /usr/libexec/bramble] [UNITS …] [CONFIG …] [SECRET_CONFIG] [SYSUSERS …] [TMPFILES …]
 #   [STATE directory] [MAN …] [COMPLETION shell=path below share…]
 #   [DEPENDS packages beside those of the libraries] SECTION admin)
 function(bramble_package)
-  cmake_parse_arguments(ARG "" "COMPONENT;PACKAGE;SUMMARY;DESCRIPTION;STATE;SECTION"
+  cmake_parse_arguments(ARG "SECRET_CONFIG" "COMPONENT;PACKAGE;SUMMARY;DESCRIPTION;STATE;SECTION"
     "PROGRAMS;SERVICES;LIBEXEC;UNITS;CONFIG;COMPLETION;SYSUSERS;TMPFILES;MAN;DEPENDS" ${ARGN})
   set(component ${ARG_COMPONENT})
   set(doc "share/doc/${ARG_PACKAGE}")
@@ -77,7 +77,12 @@ function(bramble_package)
   bramble_install_programs(${component} libexec/bramble ${ARG_LIBEXEC})
   list(TRANSFORM ARG_UNITS PREPEND systemd/ OUTPUT_VARIABLE units)
   install(FILES ${units} DESTINATION /lib/systemd/system COMPONENT ${component})
-  install(FILES ${ARG_CONFIG} DESTINATION /etc/bramble COMPONENT ${component})
+  # What may hold a secret is root's alone.
+  set(readers OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+  if(ARG_SECRET_CONFIG)
+    set(readers OWNER_READ OWNER_WRITE)
+  endif()
+  install(FILES ${ARG_CONFIG} DESTINATION /etc/bramble COMPONENT ${component} PERMISSIONS ${readers})
   list(TRANSFORM ARG_SYSUSERS PREPEND sysusers/ OUTPUT_VARIABLE sysusers)
   install(FILES ${sysusers} DESTINATION lib/sysusers.d COMPONENT ${component})
   list(TRANSFORM ARG_TMPFILES PREPEND tmpfiles/ OUTPUT_VARIABLE tmpfiles)
