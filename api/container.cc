@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/container.h"
 
+#include <algorithm>
+
+#include "api/security_group.h"
 #include "base/status.h"
 
 namespace bramble::api {
 namespace {
 
 constexpr size_t kMaxTerms = 32;
+constexpr size_t kMaxFloatingIps = 64;
 constexpr int64_t kMinCpuMilli = 10;
 constexpr int64_t kMinMemoryBytes = 4 * kMiB;
 
@@ -134,6 +138,38 @@ std::map<std::string, std::string> EnvironmentField(JsonObjectReader& reader) {
   return environment;
 }
 
+Bandwidth BandwidthField(JsonObjectReader& parent, UnknownKeys unknown) {
+  Bandwidth bandwidth;
+  const json::value* value = parent.Find("bandwidth");
+  if (value == nullptr) {
+    return bandwidth;
+  }
+  JsonObjectReader reader(*value, parent.PathOf("bandwidth"), unknown);
+  const auto read = [&reader](std::string_view key) {
+    const int64_t bps = reader.OptionalInt(key, {.min = 0, .max = kMaxBandwidthBps}).value_or(0);
+    if (bps > 0 && bps < kMinBandwidthBps) {
+      reader.Fail(key, StrCat("must be 0 (no limit) or at least ", kMinBandwidthBps));
+    }
+    return bps;
+  };
+  bandwidth.in_bps = read("in_bps");
+  bandwidth.out_bps = read("out_bps");
+  parent.Merge(reader.Finish());
+  return bandwidth;
+}
+
+std::vector<std::string> GroupsField(JsonObjectReader& reader) {
+  std::vector<std::string> groups = reader.StringList("groups", kMaxGroupsPerContainer);
+  for (size_t i = 0; i < groups.size(); ++i) {
+    reader.Merge(Annotate(CheckName("security group", groups[i]), reader.PathOf("groups")));
+    if (std::find(groups.begin(), groups.begin() + static_cast<int64_t>(i), groups[i]) !=
+        groups.begin() + static_cast<int64_t>(i)) {
+      reader.Fail("groups", StrCat("\"", groups[i], "\" is named twice"));
+    }
+  }
+  return groups;
+}
+
 }  // namespace
 
 absl::StatusOr<ContainerSpec> ContainerSpecFromJson(const json::value& value, std::string path,
@@ -155,6 +191,8 @@ absl::StatusOr<ContainerSpec> ContainerSpecFromJson(const json::value& value, st
       reader.OptionalInt("stop_grace_s", {.min = 0, .max = kMaxStopGraceSeconds}).value_or(10);
   spec.labels = reader.StringMap("labels", kMaxLabels);
   spec.environment = EnvironmentField(reader);
+  spec.groups = GroupsField(reader);
+  spec.bandwidth = BandwidthField(reader, unknown);
   spec.restart_count = reader.OptionalInt("restart_count", {.min = 0}).value_or(0);
   spec.rebuild_count = reader.OptionalInt("rebuild_count", {.min = 0}).value_or(0);
   reader.Merge(CheckLabels(spec.labels, reader.PathOf("labels")));
@@ -192,6 +230,12 @@ json::object ToJson(const ContainerSpec& spec) {
   if (spec.flavor.empty()) {
     object.erase("flavor");
   }
+  if (!spec.groups.empty()) {
+    object["groups"] = ToJson(spec.groups);
+  }
+  if (spec.bandwidth != Bandwidth{}) {
+    object["bandwidth"] = {{"in_bps", spec.bandwidth.in_bps}, {"out_bps", spec.bandwidth.out_bps}};
+  }
   return object;
 }
 
@@ -207,6 +251,9 @@ json::object ToJson(const ContainerStatus& status) {
                          {"restarts", status.restarts},
                          {"observed_generation", status.observed_generation},
                          {"disk_limit_mode", status.disk_limit_mode}};
+  if (!status.floating_ips.empty()) {
+    object["floating_ips"] = ToJson(status.floating_ips);
+  }
   if (status.started_at.has_value()) {
     object["started_at"] = FormatTime(*status.started_at);
   }
@@ -241,6 +288,7 @@ ContainerStatus StatusField(JsonObjectReader& parent, UnknownKeys unknown) {
   status.node_id = reader.OptionalParsed<NodeId>("node_id");
   status.node = reader.OptionalString("node").value_or("");
   status.address = reader.OptionalString("address").value_or("");
+  status.floating_ips = reader.StringList("floating_ips", kMaxFloatingIps);
   status.mac = reader.OptionalString("mac").value_or("");
   status.image_digest = reader.OptionalString("image_digest").value_or("");
   status.architecture = reader.OptionalString("architecture").value_or("");

@@ -74,6 +74,16 @@ struct RestartRule {
   friend bool operator==(const RestartRule&, const RestartRule&) = default;
 };
 
+// Limits of a container's traffic in bits per second; 0: none.
+struct Bandwidth {
+  int64_t in_bps = 0;
+  int64_t out_bps = 0;
+
+  friend bool operator==(const Bandwidth&, const Bandwidth&) = default;
+};
+inline constexpr int64_t kMinBandwidthBps = 8'000;
+inline constexpr int64_t kMaxBandwidthBps = 100'000'000'000;
+
 // What a person asks for.  Field by field the body of POST /v1/containers (flat, with `name`).
 struct ContainerSpec {
   std::string image;         // "name" or "name:tag"
@@ -88,6 +98,8 @@ struct ContainerSpec {
   int64_t stop_grace_s = 10;
   Labels labels;
   std::map<std::string, std::string> environment;
+  std::vector<std::string> groups;  // security groups of its project; none: `default` alone
+  Bandwidth bandwidth;
   uint64_t restart_count = 0;  // raised by "restart"
   uint64_t rebuild_count = 0;  // raised by "rebuild": a fresh writable layer
 
@@ -100,6 +112,7 @@ struct ContainerStatus {
   NodeId node_id;
   std::string node;     // the node's name
   std::string address;  // "172.16.0.64"; empty: none yet
+  std::vector<std::string> floating_ips;
   std::string mac;
   std::string image_digest;  // SHA-256 of the variant in use
   std::string architecture;

@@ -7,25 +7,9 @@ namespace bramble::api {
 namespace {
 
 constexpr size_t kMaxImages = 1000;
+constexpr size_t kMaxFloatingAddresses = 64;
 
 json::string_view Name(std::string_view text) { return {text.data(), text.size()}; }
-
-json::object VersionToJson(const Version& version) {
-  return {{"epoch", version.epoch}, {"generation", version.generation}};
-}
-
-Version VersionField(JsonObjectReader& parent, std::string_view key) {
-  const json::value* value = parent.Find(key);
-  if (value == nullptr) {
-    return {};
-  }
-  JsonObjectReader reader(*value, parent.PathOf(key));
-  Version version;
-  version.epoch = reader.Int("epoch", {.min = 0});
-  version.generation = reader.Int("generation", {.min = 0});
-  parent.Merge(reader.Finish());
-  return version;
-}
 
 json::array IdsToJson(const std::vector<ContainerId>& ids) {
   json::array array;
@@ -73,21 +57,39 @@ std::string TextField(JsonObjectReader& reader, std::string_view key) {
   return reader.OptionalString(key).value_or("");
 }
 
+json::object WithNetwork(json::object body, const std::optional<NetworkReport>& network) {
+  if (network.has_value()) {
+    body["network"] = ToJson(*network);
+  }
+  return body;
+}
+
+std::optional<NetworkReport> NetworkField(JsonObjectReader& reader) {
+  const json::value* value = reader.Find("network");
+  if (value == nullptr) {
+    return std::nullopt;
+  }
+  absl::StatusOr<NetworkReport> report = NetworkReportFromJson(*value, reader.PathOf("network"));
+  reader.Merge(report.status());
+  return std::move(report).value_or(NetworkReport{});
+}
+
 // ---- one pair per message
 
 json::object Body(const Hello& m) {
-  return {{"type", "hello"},
-          {"protocol", m.protocol},
-          {"version", VersionToJson(m.version)},
-          {"session_value", m.session_value},
-          {"previous_session_value", m.previous_session_value},
-          {"inventory", ToJson(m.inventory)},
-          {"conditions", ToJson(m.conditions)},
-          {"hostname", m.hostname},
-          {"address", m.address},
-          {"labels", ToJson(m.labels)},
-          {"images", ToJson(m.images)},
-          {"wall_time_ms", m.wall_time_ms}};
+  json::object body = {{"type", "hello"},
+                       {"protocol", m.protocol},
+                       {"version", VersionToJson(m.version)},
+                       {"session_value", m.session_value},
+                       {"previous_session_value", m.previous_session_value},
+                       {"inventory", ToJson(m.inventory)},
+                       {"conditions", ToJson(m.conditions)},
+                       {"hostname", m.hostname},
+                       {"address", m.address},
+                       {"labels", ToJson(m.labels)},
+                       {"images", ToJson(m.images)},
+                       {"wall_time_ms", m.wall_time_ms}};
+  return WithNetwork(std::move(body), m.network);
 }
 void Read(JsonObjectReader& r, Hello& m) {
   m.protocol = static_cast<int>(r.Int("protocol", {.min = 1, .max = 1'000'000}));
@@ -101,6 +103,7 @@ void Read(JsonObjectReader& r, Hello& m) {
   m.labels = r.StringMap("labels", kMaxLabels);
   m.images = r.StringList("images", kMaxImages);
   m.wall_time_ms = r.OptionalInt("wall_time_ms").value_or(0);
+  m.network = NetworkField(r);
 }
 
 json::object Body(const Heartbeat& m) {
@@ -127,13 +130,14 @@ json::object Body(const Report& m) {
   for (const ObservedContainer& container : m.containers) {
     containers.push_back(ToJson(container));
   }
-  return {{"type", "report"},
-          {"full", m.full},
-          {"version", VersionToJson(m.version)},
-          {"containers", std::move(containers)},
-          {"removed", IdsToJson(m.removed)},
-          {"images", ToJson(m.images)},
-          {"images_changed", m.images_changed}};
+  json::object body = {{"type", "report"},
+                       {"full", m.full},
+                       {"version", VersionToJson(m.version)},
+                       {"containers", std::move(containers)},
+                       {"removed", IdsToJson(m.removed)},
+                       {"images", ToJson(m.images)},
+                       {"images_changed", m.images_changed}};
+  return WithNetwork(std::move(body), m.network);
 }
 void Read(JsonObjectReader& r, Report& m) {
   m.full = r.Bool("full");
@@ -147,6 +151,7 @@ void Read(JsonObjectReader& r, Report& m) {
   m.removed = IdsField(r, "removed");
   m.images = r.StringList("images", kMaxImages);
   m.images_changed = r.OptionalBool("images_changed").value_or(false);
+  m.network = NetworkField(r);
 }
 
 json::object Body(const CommandResult& m) {
@@ -345,24 +350,33 @@ absl::StatusOr<ControllerMessage> DecodeControllerMessage(std::string_view text)
   if (type == "open_stream") return ReadMessage<ControllerMessage, OpenStream>(reader);
   if (type == "command") return ReadMessage<ControllerMessage, Command>(reader);
   if (type == "held") return ReadMessage<ControllerMessage, Held>(reader);
+  if (type == "network") return ReadMessage<ControllerMessage, NodeNetwork>(reader);
+  if (type == "names") return ReadMessage<ControllerMessage, Names>(reader);
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
   return UnknownType(type);
 }
 
 json::object ToJson(const NodeContainer& container) {
-  return {{"id", container.id.str()},
-          {"name", container.name.str()},
-          {"project", container.project.str()},
-          {"generation", container.generation},
-          {"spec", ToJson(container.spec)},
-          {"image_digest", container.image_digest},
-          {"image_size_bytes", container.image_size.count},
-          {"architecture", container.architecture},
-          {"address", container.address},
-          {"mac", container.mac},
-          {"gateway", container.gateway},
-          {"dns", ToJson(container.dns)},
-          {"search_domain", container.search_domain}};
+  json::object object = {{"id", container.id.str()},
+                         {"name", container.name.str()},
+                         {"project", container.project.str()},
+                         {"generation", container.generation},
+                         {"spec", ToJson(container.spec)},
+                         {"image_digest", container.image_digest},
+                         {"image_size_bytes", container.image_size.count},
+                         {"architecture", container.architecture},
+                         {"address", container.address},
+                         {"mac", container.mac},
+                         {"gateway", container.gateway},
+                         {"dns", ToJson(container.dns)},
+                         {"search_domain", container.search_domain}};
+  if (!container.floating_addresses.empty()) {
+    object["floating_addresses"] = AddressesToJson(container.floating_addresses);
+  }
+  if (container.firewall.has_value()) {
+    object["firewall"] = ToJson(*container.firewall);
+  }
+  return object;
 }
 
 absl::StatusOr<NodeContainer> NodeContainerFromJson(const json::value& value, std::string path) {
@@ -380,6 +394,13 @@ absl::StatusOr<NodeContainer> NodeContainerFromJson(const json::value& value, st
   container.gateway = TextField(reader, "gateway");
   container.dns = reader.StringList("dns", 8);
   container.search_domain = TextField(reader, "search_domain");
+  container.floating_addresses = AddressList(reader, "floating_addresses", kMaxFloatingAddresses);
+  if (const json::value* firewall = reader.Find("firewall")) {
+    absl::StatusOr<ContainerFirewall> parsed =
+        ContainerFirewallFromJson(*firewall, reader.PathOf("firewall"));
+    reader.Merge(parsed.status());
+    container.firewall = std::move(parsed).value_or(ContainerFirewall{});
+  }
   const json::value* spec = reader.Find("spec");
   if (spec == nullptr) {
     reader.Fail("spec", "missing");

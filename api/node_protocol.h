@@ -6,7 +6,9 @@
 // state is ordered by (epoch, generation) and a node refuses an older pair.
 //
 //   node        -> Hello, Heartbeat, Report, CommandResult, Resync
-//   controller  -> Welcome, HeartbeatReply, Desired, OpenStream, Command, Held
+//   controller  -> Welcome, HeartbeatReply, Desired, NodeNetwork, Names, OpenStream, Command, Held
+//
+// NodeNetwork and Names are in api/node_network.h.
 //
 // Joining uses POST /v1/join and /v1/renew on the same port, with the bodies at the end.
 
@@ -14,19 +16,13 @@
 
 #include "api/container.h"
 #include "api/node.h"
+#include "api/node_network.h"
 
 namespace bramble::api {
 
 inline constexpr int kNodeProtocolVersion = 1;
 inline constexpr size_t kMaxNodeMessageBytes = 8 << 20;
 inline constexpr size_t kMaxContainersPerNode = 1000;
-
-// The order of all desired state.  A higher epoch beats any generation.
-struct Version {
-  uint64_t epoch = 0;
-  uint64_t generation = 0;
-  friend auto operator<=>(const Version&, const Version&) = default;
-};
 
 // One container as its node needs to know it: everything resolved.
 struct NodeContainer {
@@ -41,8 +37,15 @@ struct NodeContainer {
   std::string address;  // "172.16.0.64/24"; empty: no network
   std::string mac;
   std::string gateway;
-  std::vector<std::string> dns;
+  std::vector<std::string> dns;  // its node's address first: the node answers
   std::string search_domain;
+  // Further addresses of the container, which its node announces (gratuitous ARP) when they come
+  // and takes from the running container when they go; neither restarts it.  Nor does a change of
+  // `firewall` or of the spec's bandwidth.  A change of `address` (the prefix was changed) is
+  // applied to a running container if the node can, otherwise by starting it anew.
+  std::vector<Ipv4> floating_addresses;
+  // Absent: the controller knows no firewalls, and nothing is filtered but spoofing.
+  std::optional<ContainerFirewall> firewall;
 
   friend bool operator==(const NodeContainer&, const NodeContainer&) = default;
 };
@@ -81,6 +84,7 @@ struct Hello {
   Labels labels;        // asked for in node.toml or bramble.toml
   std::vector<std::string> images;
   int64_t wall_time_ms = 0;  // its clock, to measure the skew
+  std::optional<NetworkReport> network;
 };
 
 // Also asks for a new lease: the node counts it from `sent_boot_ns`, its own CLOCK_BOOTTIME.
@@ -99,6 +103,7 @@ struct Report {
   std::vector<ContainerId> removed;  // tombstones carried out
   std::vector<std::string> images;   // only when `full` or changed
   bool images_changed = false;
+  std::optional<NetworkReport> network;  // when it changed since Hello or the last Report
 };
 
 struct CommandResult {
@@ -188,7 +193,8 @@ struct Held {
 };
 
 using NodeMessage = std::variant<Hello, Heartbeat, Report, CommandResult, Resync>;
-using ControllerMessage = std::variant<Welcome, HeartbeatReply, Desired, OpenStream, Command, Held>;
+using ControllerMessage =
+    std::variant<Welcome, HeartbeatReply, Desired, OpenStream, Command, Held, NodeNetwork, Names>;
 
 std::string Encode(const NodeMessage& message);
 std::string Encode(const ControllerMessage& message);

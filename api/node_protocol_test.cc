@@ -81,6 +81,80 @@ std::vector<ControllerMessage> ControllerMessages() {
           Held{.reason = "card cloned"}};
 }
 
+Ipv4 At(std::string_view text) { return Ipv4::Parse(text).value(); }
+
+NetworkReport SomeReport() {
+  return {.mode = UplinkMode::kRouted,
+          .uplink = "wlan0",
+          .address = Ipv4Interface::Parse("172.16.0.11/24").value(),
+          .self_chosen = true,
+          .link_up = true,
+          .mtu = 1500,
+          .default_gateway = At("192.168.1.1"),
+          .conflicts = {{At("172.16.0.64"), "02:00:00:00:00:09", ContainerId::Trusted("c1")}},
+          .dhcp_servers = {At("192.168.1.1")},
+          .missing_features = {"br_netfilter"},
+          .network_version = {3, 9},
+          .names_version = {3, 8},
+          .errors = {"nft: no"}};
+}
+
+// What issue 3 added: the messages about the network.
+std::vector<NodeMessage> NetworkNodeMessages() {
+  return {Hello{.inventory = {.architecture = "arm64"}, .network = SomeReport()},
+          Report{.version = {3, 9}, .network = SomeReport()}};
+}
+
+std::vector<ControllerMessage> NetworkControllerMessages() {
+  NodeContainer container = SomeContainer();
+  container.spec.groups = {"default", "web"};
+  container.spec.bandwidth = {.in_bps = 10'000'000, .out_bps = 5'000'000};
+  container.dns = {"172.16.0.11", "172.16.0.1"};
+  container.floating_addresses = {At("172.16.0.225")};
+  container.firewall =
+      ContainerFirewall{.policies = {"g/default/default", "g/default/web"},
+                        .rules = {{.protocol = Protocol::kUdp, .port_first = 53, .port_last = 53}},
+                        .restrict_out = true};
+  return {Desired{.version = {3, 10}, .full = true, .containers = {container}},
+          NodeNetwork{
+              .version = {3, 10},
+              .prefix = Ipv4Prefix::Parse("172.16.0.0/24").value(),
+              .address = Ipv4Interface::Parse("172.16.0.11/24").value(),
+              .gateway = At("172.16.0.1"),
+              .controllers = {At("172.16.0.1")},
+              .nodes = {At("172.16.0.11"), At("172.16.0.12")},
+              .sets = {{"g/default/web", {At("172.16.0.64"), At("172.16.0.225")}},
+                       {"p/default", {At("172.16.0.64"), At("172.16.0.65"), At("172.16.0.225")}}},
+              .policies = {{"g/default/default", {{.set = "p/default"}}},
+                           {"g/default/web",
+                            {{.protocol = Protocol::kTcp, .port_first = 80, .port_last = 80},
+                             {.direction = Direction::kOut,
+                              .protocol = Protocol::kTcp,
+                              .port_first = 8000,
+                              .port_last = 8100,
+                              .prefix = Ipv4Prefix::Parse("10.0.0.0/8").value()}}}}},
+          Names{.version = {3, 10},
+                .domain = "bramble.internal",
+                .prefix = Ipv4Prefix::Parse("172.16.0.0/24").value(),
+                .forwarders = {At("172.16.0.1")},
+                .records = {{"web.bramble.internal", At("172.16.0.64")},
+                            {"web.default.bramble.internal", At("172.16.0.64"), true}}}};
+}
+
+TEST(NodeProtocolTest, AValueThatCouldBreakAConfigurationIsRefused) {
+  for (
+      const char* bad :
+      {R"({"type":"names","domain":"x","prefix":"10.0.0.0/24","records":[{"name":"a b","address":"1.2.3.4"}]})",
+       R"({"type":"names","domain":"x","prefix":"10.0.0.0/24","records":[{"name":"a\u000ab","address":"1.2.3.4"}]})",
+       R"({"type":"network","prefix":"10.0.0.0/24","address":"10.0.0.2/24","gateway":"10.0.0.1","sets":[{"name":"a;b"}]})",
+       R"({"type":"network","prefix":"10.0.0.0/24","address":"10.0.0.2/24","gateway":"10.0.0.1","policies":[{"name":"g/a","rules":[{"direction":"in","protocol":"tcp","port_first":0}]}]})",
+       R"({"type":"network","prefix":"10.0.0.0/24","address":"10.0.0.2/24","gateway":"10.0.0.1","policies":[{"name":"g/a","rules":[{"direction":"in","protocol":"any","port_first":1,"port_last":2}]}]})",
+       R"({"type":"network","prefix":"10.0.0.7/24","address":"10.0.0.2/24","gateway":"10.0.0.1"})"}) {
+    EXPECT_EQ(DecodeControllerMessage(bad).status().code(), absl::StatusCode::kInvalidArgument)
+        << bad;
+  }
+}
+
 TEST(NodeProtocolTest, EveryMessageGoesToTextAndBack) {
   for (const NodeMessage& message : NodeMessages()) {
     const std::string text = Encode(message);
@@ -103,21 +177,32 @@ TEST(NodeProtocolTest, AMessageOfANewerVersionIsTold) {
 }
 
 // The messages of protocol version 1, one a line, as they are on the wire of shipped versions.
-TEST(NodeProtocolTest, TheGoldenMessagesAreStillUnderstoodAndWritten) {
-  std::ifstream golden("tests/data/api/node_protocol_v1.jsonl");
+void CompareWithGolden(const std::string& path, const std::vector<NodeMessage>& of_node,
+                       const std::vector<ControllerMessage>& of_controller) {
+  std::ifstream golden(path);
   ASSERT_TRUE(golden.good());
   std::string line;
-  for (const NodeMessage& message : NodeMessages()) {
+  for (const NodeMessage& message : of_node) {
     ASSERT_TRUE(std::getline(golden, line));
     EXPECT_EQ(Encode(message), line);
-    EXPECT_TRUE(DecodeNodeMessage(line).ok());
+    const absl::StatusOr<NodeMessage> decoded = DecodeNodeMessage(line);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(Encode(*decoded), line);
   }
-  for (const ControllerMessage& message : ControllerMessages()) {
+  for (const ControllerMessage& message : of_controller) {
     ASSERT_TRUE(std::getline(golden, line));
     EXPECT_EQ(Encode(message), line);
-    EXPECT_TRUE(DecodeControllerMessage(line).ok());
+    const absl::StatusOr<ControllerMessage> decoded = DecodeControllerMessage(line);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(Encode(*decoded), line);
   }
   EXPECT_FALSE(std::getline(golden, line));
+}
+
+TEST(NodeProtocolTest, TheGoldenMessagesAreStillUnderstoodAndWritten) {
+  CompareWithGolden("tests/data/api/node_protocol_v1.jsonl", NodeMessages(), ControllerMessages());
+  CompareWithGolden("tests/data/api/node_protocol_network_v1.jsonl", NetworkNodeMessages(),
+                    NetworkControllerMessages());
 }
 
 }  // namespace
