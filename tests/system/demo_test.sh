@@ -49,7 +49,52 @@ expect_success 'it stops what a killed one left' demo --stop
 expect_success 'and nothing is left' nothing_is_left
 
 kill_when test -d "/sys/fs/cgroup/pids/$BRAMBLE_DEMO_PREFIX/node-1" -o -d "/sys/fs/cgroup/$BRAMBLE_DEMO_PREFIX/node-1"
+began=$SECONDS
 expect_success 'the next run cleans up by itself, and all works' demo --check
+printf 'tools/demo --check: %d s\n' $((SECONDS - began))
 expect_success 'and leaves nothing' nothing_is_left
 expect_success 'stopping what does not run is fine' demo --stop
+
+# The script alone is told to end, as by Ctrl-C on what it runs or by a service manager, while a job of it makes an image.
+nothing_makes_an_image() { ! pgrep -f "$scratch/(cache|demo/images)" >/dev/null; }
+told_to_end() { # signal exit_status
+  local script status=0 tries
+  rm -rf "$scratch/cache"
+  XDG_CACHE_HOME=$scratch/cache env --default-signal=INT "$BRAMBLE_SOURCE/tools/demo" --nodes 1 >"$scratch/ended.log" 2>&1 &
+  script=$!
+  for ((tries = 0; tries < 600; tries++)); do
+    ! pgrep -f "$scratch/cache" >/dev/null || break
+    kill -0 "$script" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -s "$1" "$script"
+  wait "$script" || status=$?
+  expect_equal "$1 ends it" "$status" "$2"
+  expect_success "$1 ends what it had begun too" nothing_makes_an_image
+  expect_success "it can be stopped at once after $1" demo --stop
+  expect_success "and nothing is left after $1" nothing_is_left
+}
+told_to_end INT 130
+told_to_end TERM 143
+
+# A check that fails shows why and takes all down; here no image can be unpacked.
+failing=$scratch/failing
+mkdir "$failing"
+ln -s "$BRAMBLE_BIN"/* "$failing"
+ln -sf /bin/false "$failing/bramble-unpack"
+expect_failure 'a check that fails says so' 'all was taken down' \
+  env BRAMBLE_DEMO_BIN="$failing" "$BRAMBLE_SOURCE/tools/demo" --check --nodes 1
+expect_success 'and has taken all down' nothing_is_left
+
+page_is_served() {
+  local address
+  address=$("$BRAMBLE_DEMO_STATE/bramble" container show web -o json | jq -r .status.address)
+  ip netns exec "$BRAMBLE_DEMO_PREFIX-controller" curl -sf --max-time 5 "http://$address/" | grep -q 'Debian 12 container'
+}
+for time in first second; do
+  expect_success "a demo that stays, the $time time" demo --nodes 2
+  expect_success "its page is served, the $time time" page_is_served
+done
+expect_success 'it is stopped' demo --stop
+expect_success 'and nothing of two is left' nothing_is_left
 end_of_test
