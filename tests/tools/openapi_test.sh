@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# api/openapi.yaml describes each route that the controller registers for people, method by method, and none that is
+# gone.
+set -euo pipefail
+: "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
+# shellcheck source=tests/script.sh
+source "$BRAMBLE_SOURCE/tests/script.sh"
+cd "$BRAMBLE_SOURCE"
+
+# "METHOD /path" for each operation; a path that is a YAML alias has the methods of its anchor.
+described() {
+  awk '
+    /^[^ ]/ { in_paths = $1 == "paths:"; next }
+    !in_paths { next }
+    /^  \// {
+      path = $1; sub(/:$/, "", path); anchor = ""
+      if ($2 ~ /^&/) anchor = substr($2, 2)
+      if ($2 ~ /^\*/) { count = split(methods[substr($2, 2)], each, " "); for (i = 1; i <= count; i++) print each[i], path }
+      next
+    }
+    /^    (get|put|post|patch|delete|head):/ {
+      method = toupper($1); sub(/:$/, "", method); print method, path
+      if (anchor != "") methods[anchor] = methods[anchor] " " method
+    }' api/openapi.yaml | sort -u
+}
+
+# The verbs of a route that is registered in a loop: "path/" and each of them.
+verbs_of() { # path
+  case $1 in
+    '/v1/containers/{name}/') sed -nE '/kContainerVerbNames/,/;/p' controller/coordinator_types.h controller/coordinator_containers.h ;;
+    '/v1/nodes/{name}/') tr '\n' ' ' <controller/rest/nodes.cc | grep -oE 'verb : \{[^}]*\}' ;;
+  esac | grep -oE '"[a-z]+"' | tr -d '"'
+}
+
+registered() {
+  local method path verb
+  find controller/rest -name '*.cc' ! -name '*_test.cc' -print0 | sort -z | xargs -0 cat | tr '\n' ' ' |
+    grep -oE '\b(router\.Add|add)\(\s*"[A-Z]+",\s*(StrCat\()?"[^"]+"' | sed -E 's/^[^"]*"([A-Z]+)",[^"]*"([^"]+)"$/\1 \2/' |
+    while read -r method path; do
+      case $path in
+        / | /page.*) ;; # the status page is for browsers
+        */) for verb in $(verbs_of "$path"); do echo "$method $path$verb"; done ;;
+        *) echo "$method $path" ;;
+      esac
+    done | sort -u
+}
+
+if [ "$(registered | wc -l)" -ge 40 ] && [ "$(described | wc -l)" -ge 40 ]; then
+  pass
+else
+  fail "hardly any route was found: has the way they are written changed?"
+fi
+expect_equal 'routes that api/openapi.yaml does not describe' "$(comm -23 <(registered) <(described) | paste -sd,)" ''
+expect_equal 'operations of api/openapi.yaml that no route answers' "$(comm -13 <(registered) <(described) | paste -sd,)" ''
+
+end_of_test
