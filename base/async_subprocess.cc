@@ -199,8 +199,6 @@ asio::awaitable<absl::StatusOr<CommandResult>> Finish(std::shared_ptr<Running> r
 }  // namespace
 
 asio::awaitable<absl::StatusOr<CommandResult>> RunCommandAsync(Command command) {
-  const auto executor = co_await asio::this_coro::executor;
-  auto& loop = static_cast<asio::io_context&>(executor.context());
   ProcessSpec spec;
   spec.argv = command.argv;
   spec.environment = command.environment;
@@ -213,7 +211,15 @@ asio::awaitable<absl::StatusOr<CommandResult>> RunCommandAsync(Command command) 
   if (!process.ok()) {
     co_return process.status();
   }
-  auto running = std::make_shared<Running>(loop, *std::move(process));
+  auto finishing = FinishCommandAsync(*std::move(process), std::move(command));
+  co_return co_await std::move(finishing);
+}
+
+asio::awaitable<absl::StatusOr<CommandResult>> FinishCommandAsync(Process process,
+                                                                  Command command) {
+  const auto executor = co_await asio::this_coro::executor;
+  auto& loop = static_cast<asio::io_context&>(executor.context());
+  auto running = std::make_shared<Running>(loop, std::move(process));
   // The helpers end when their pipes are closed, which happens below at the latest.
   struct CloseAll {
     ~CloseAll() {
@@ -228,7 +234,9 @@ asio::awaitable<absl::StatusOr<CommandResult>> RunCommandAsync(Command command) 
   for (const bool errors : {false, true}) {
     asio::co_spawn(loop, Collect(running, errors, command.max_output_bytes), asio::detached);
   }
-  if (!command.input.empty()) {
+  if (command.input.empty()) {
+    running->in.Close();
+  } else {
     asio::co_spawn(loop, Feed(running, std::move(command.input)), asio::detached);
   }
   const auto deadline = command.deadline;

@@ -43,5 +43,8 @@ asio::awaitable<absl::StatusOr<ExitStatus>> WaitForExit(Process& process);
 
 // As RunCommand in base/subprocess.h, on the loop.  Cancelling kills the command.
 asio::awaitable<absl::StatusOr<CommandResult>> RunCommandAsync(Command command);
+// Its second half, for a program that was spawned before, with a pipe each for what it writes and,
+// where it reads `command.input`, for that.
+asio::awaitable<absl::StatusOr<CommandResult>> FinishCommandAsync(Process process, Command command);
 
 }  // namespace bramble

@@ -11,18 +11,6 @@
 #include "base/status.h"
 
 namespace bramble {
-namespace {
-
-absl::Status SyncDirectoryOf(const std::filesystem::path& path) {
-  const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
-  BRAMBLE_ASSIGN_OR_RETURN(const Fd fd, OpenFile(directory, O_RDONLY | O_DIRECTORY));
-  if (::fsync(fd.get()) != 0) {
-    return ErrnoStatus(errno, directory.string());
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 absl::StatusOr<Fd> OpenFile(const std::filesystem::path& path, int flags, mode_t mode) {
   int fd;
@@ -82,6 +70,11 @@ absl::Status WriteAll(int fd, std::string_view bytes, std::string_view name) {
 
 absl::Status WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes,
                                  mode_t mode) {
+  BRAMBLE_RETURN_IF_ERROR(ReplaceFile(path, bytes, mode));
+  return SyncDirectoryOf(path);
+}
+
+absl::Status ReplaceFile(const std::filesystem::path& path, std::string_view bytes, mode_t mode) {
   std::string temporary = path.string() + ".XXXXXX";
   Fd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd.valid()) {
@@ -96,9 +89,17 @@ absl::Status WriteFileAtomically(const std::filesystem::path& path, std::string_
   }
   if (!status.ok()) {
     ::unlink(temporary.c_str());
-    return status;
   }
-  return SyncDirectoryOf(path);
+  return status;
+}
+
+absl::Status SyncDirectoryOf(const std::filesystem::path& path) {
+  const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
+  BRAMBLE_ASSIGN_OR_RETURN(const Fd fd, OpenFile(directory, O_RDONLY | O_DIRECTORY));
+  if (::fsync(fd.get()) != 0) {
+    return ErrnoStatus(errno, directory.string());
+  }
+  return absl::OkStatus();
 }
 
 absl::Status WriteToExisting(const std::filesystem::path& path, std::string_view text) {

@@ -25,6 +25,11 @@ absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path, size_t m
 absl::Status WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes,
                                  mode_t mode = 0644);
 
+// Its two steps, for those who have something to do between them.  After the first every reader
+// finds the new file, and a power cut leaves the old one or the new one; after the second, the new.
+absl::Status ReplaceFile(const std::filesystem::path& path, std::string_view bytes, mode_t mode);
+absl::Status SyncDirectoryOf(const std::filesystem::path& path);
+
 // Writes `text` to an existing file with one write(2): for /proc, /sys and cgroup files.
 absl::Status WriteToExisting(const std::filesystem::path& path, std::string_view text);
 

@@ -27,9 +27,12 @@ constexpr size_t kMaxProcBytes = 64 * 1024;
 constexpr int kLockWaitMs = 15'000;
 constexpr int kLockStepMs = 5;
 
+// The beginning of a small file of /proc; read many times while a container starts.
 std::string ReadProc(const std::string& path) {
-  auto text = ReadFile(path, kMaxProcBytes);
-  return text.ok() ? *std::move(text) : std::string();
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char buffer[4096];
+  const ssize_t n = fd.valid() ? read(fd.get(), buffer, sizeof(buffer)) : 0;
+  return std::string(buffer, n > 0 ? static_cast<size_t>(n) : 0);
 }
 
 void SleepMs(int ms) {
@@ -95,7 +98,16 @@ absl::StatusOr<ContainerRecord> ReadRecord(const RuntimePaths& paths, const Cont
 }
 
 absl::Status WriteRecord(const RuntimePaths& paths, const ContainerRecord& record) {
-  return WriteFileAtomically(paths.Record(record.spec.id), EncodeRecord(record), 0600);
+  BRAMBLE_RETURN_IF_ERROR(ReplaceRecord(paths, record));
+  return SyncRecord(paths, record.spec.id);
+}
+
+absl::Status ReplaceRecord(const RuntimePaths& paths, const ContainerRecord& record) {
+  return ReplaceFile(paths.Record(record.spec.id), EncodeRecord(record), 0600);
+}
+
+absl::Status SyncRecord(const RuntimePaths& paths, const ContainerId& id) {
+  return SyncDirectoryOf(paths.Record(id));
 }
 
 absl::Status WriteRunning(const RuntimePaths& paths, const ContainerId& id,

@@ -38,6 +38,9 @@ absl::StatusOr<ContainerRecord> DecodeRecord(std::string_view text);
 // kNotFound: no such container.  kDataLoss: unreadable.
 absl::StatusOr<ContainerRecord> ReadRecord(const RuntimePaths& paths, const ContainerId& id);
 absl::Status WriteRecord(const RuntimePaths& paths, const ContainerRecord& record);
+// Its two steps: what every process sees from now on; what a power cut does not take back.
+absl::Status ReplaceRecord(const RuntimePaths& paths, const ContainerRecord& record);
+absl::Status SyncRecord(const RuntimePaths& paths, const ContainerId& id);
 
 // RUN/runtime/ID.run.
 struct Running {

@@ -28,7 +28,7 @@
 namespace bramble::node {
 namespace {
 
-constexpr int kPollUs = 300;
+constexpr int kPollUs = 100;
 constexpr size_t kMaxLogBytes = 1 << 20;
 constexpr int kExitSetUp = 3;
 constexpr int kExitStart = 4;
@@ -179,6 +179,11 @@ bool HasStartedInit(pid_t pid, const std::string& own_exe) {
   return !exe.empty() && exe != own_exe;
 }
 
+void AwaitNextPoll() {
+  const timespec step = {0, kPollUs * 1000};
+  nanosleep(&step, nullptr);
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> LxcMountPoint() {
@@ -190,7 +195,8 @@ absl::StatusOr<std::string> LxcMountPoint() {
   return std::string(BRAMBLE_LXC_ROOTFS);
 }
 
-absl::StatusOr<Running> StartMonitor(const MonitorSpec& spec, int deadline_ms) {
+absl::StatusOr<Running> StartMonitor(const MonitorSpec& spec, int deadline_ms,
+                                     const std::function<void()>& meanwhile) {
   const std::string own_exe = ExeOf(getpid());
   const pid_t monitor = fork();
   if (monitor < 0) {
@@ -199,6 +205,9 @@ absl::StatusOr<Running> StartMonitor(const MonitorSpec& spec, int deadline_ms) {
   if (monitor == 0) {
     RunMonitor(spec);
   }
+  // The kernel may wake us 50 us late otherwise.  Not before the fork: a container would inherit it.
+  prctl(PR_SET_TIMERSLACK, 1);
+  meanwhile();
   for (int64_t waited_us = 0; waited_us < int64_t{deadline_ms} * 1000; waited_us += kPollUs) {
     int status = 0;
     if (waitpid(monitor, &status, WNOHANG) == monitor) {
@@ -214,8 +223,7 @@ absl::StatusOr<Running> StartMonitor(const MonitorSpec& spec, int deadline_ms) {
       BRAMBLE_RETURN_IF_ERROR(WriteRunning(spec.paths, spec.id, running));
       return running;
     }
-    const timespec step = {0, kPollUs * 1000};
-    nanosleep(&step, nullptr);
+    AwaitNextPoll();
   }
   kill(monitor, SIGKILL);
   while (waitpid(monitor, nullptr, 0) < 0 && errno == EINTR) {
@@ -234,8 +242,7 @@ std::optional<Running> AwaitInit(const RuntimePaths& paths, const ContainerId& i
     if (running->init_pid > 0 && HasStartedInit(running->init_pid, ExeOf(running->monitor_pid))) {
       return running;
     }
-    const timespec step = {0, kPollUs * 1000};
-    nanosleep(&step, nullptr);
+    AwaitNextPoll();
   }
   return FindRunning(paths, id);
 }

@@ -4,6 +4,7 @@
 // The process that stays with a running container: liblxc's monitor, a fork of the bramble-runtime
 // that started it, in the mount namespace with the container's root.
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,7 +32,9 @@ struct MonitorSpec {
 
 // Forks the monitor and waits until the container's init runs, `deadline_ms` at most.  The error is
 // what liblxc logged.  On success both processes are in the result, and in RUN/runtime/ID.run.
-absl::StatusOr<Running> StartMonitor(const MonitorSpec& spec, int deadline_ms);
+// `meanwhile` runs once, while liblxc works.
+absl::StatusOr<Running> StartMonitor(const MonitorSpec& spec, int deadline_ms,
+                                     const std::function<void()>& meanwhile);
 
 // Of a container that runs, or whose monitor is still starting it since the bramble-runtime that
 // waited for it was killed: waits for its init, and gives both.  nullopt: it does not run (any

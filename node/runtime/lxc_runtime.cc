@@ -76,7 +76,7 @@ absl::StatusOr<json::value> ParseRuntimeAnswer(std::string_view text) {
 }
 
 LxcRuntime::LxcRuntime(asio::io_context& loop, Options options, Logger log)
-    : loop_(loop), options_(std::move(options)), log_(log), scope_(loop, log) {}
+    : loop_(loop), options_(std::move(options)), log_(log), called_(loop), scope_(loop, log) {}
 
 LxcRuntime::~LxcRuntime() = default;
 
@@ -93,15 +93,75 @@ std::vector<std::string> LxcRuntime::Argv(std::string_view verb) const {
           options_.seccomp_profile.string()};
 }
 
+absl::StatusOr<Process> LxcRuntime::Load() const {
+  ProcessSpec spec;
+  spec.argv = Argv("await");
+  spec.in = Stdio::Pipe();
+  spec.out = Stdio::Pipe();
+  spec.err = Stdio::Pipe();
+  return Process::Spawn(spec);
+}
+
+absl::StatusOr<Process> LxcRuntime::TakeProcess() {
+  std::optional<Process> spare = std::exchange(spare_, std::nullopt);
+  if (spare.has_value()) {
+    const auto ended = spare->Poll();
+    if (ended.ok() && !ended->has_value()) {
+      return *std::move(spare);
+    }
+  }
+  return Load();
+}
+
+asio::awaitable<void> LxcRuntime::KeepSpare() {
+  bool called = true;
+  while (called) {
+    co_await SleepFor(options_.spare_after);
+    if (!spare_.has_value() && calls_under_way_ == 0) {
+      absl::StatusOr<Process> loaded = Load();
+      if (!loaded.ok()) {
+        break;  // the next call says why
+      }
+      spare_ = *std::move(loaded);
+    }
+    called_.Reset();
+    called = co_await called_.WaitFor(options_.spare_kept);
+  }
+  spare_.reset();
+  keeping_spare_ = false;
+}
+
+asio::awaitable<absl::StatusOr<CommandResult>> LxcRuntime::Converse(Process process,
+                                                                    Command command) {
+  struct UnderWay {
+    explicit UnderWay(int& calls_in) : calls(calls_in) { ++calls; }
+    ~UnderWay() { --calls; }
+    int& calls;
+  };
+  const UnderWay under_way(calls_under_way_);
+  auto finishing = FinishCommandAsync(std::move(process), std::move(command));
+  co_return co_await std::move(finishing);
+}
+
 asio::awaitable<absl::StatusOr<json::value>> LxcRuntime::Call(std::string verb,
                                                               json::object request,
                                                               std::chrono::milliseconds deadline) {
+  absl::StatusOr<Process> process = TakeProcess();
+  if (!process.ok()) {
+    co_return process.status();
+  }
+  const json::object asked = {{"verb", verb}, {"request", std::move(request)}};
   Command command;
-  command.argv = Argv(verb);
-  command.input = json::serialize(request);
+  command.argv = {options_.program.string()};
+  command.input = json::serialize(asked);
   command.deadline = deadline;
   command.max_output_bytes = kMaxAnswerBytes;
-  const auto result = co_await RunCommandAsync(std::move(command));
+  auto running = Converse(*std::move(process), std::move(command));
+  const auto result = co_await std::move(running);
+  called_.Set();
+  if (!std::exchange(keeping_spare_, true)) {
+    Spawn(scope_, "keep_spare", KeepSpare());
+  }
   if (!result.ok()) {
     co_return result.status();
   }

@@ -5,6 +5,9 @@
 //   bramble-runtime VERB --state DIR --run DIR [--cgroup-root NAME] [--seccomp FILE]
 //                   [--request-fd N] [--result-fd N]
 //
+// VERB "await": the request says which: {"verb", "request"}.  So the process can be loaded before
+// anything is asked of it.
+//
 // Reads one JSON request, prints {"value": …} or {"error": {"code", "message"}}.  Exit code 0: a
 // value; 1: an error was printed; 2: misuse, said on standard error.
 
@@ -13,9 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #include "base/file.h"
 #include "base/status.h"
@@ -29,7 +34,7 @@ constexpr size_t kMaxRequestBytes = 1 << 20;
 constexpr int kMisuse = 2;
 
 struct Verb {
-  const char* name;
+  std::string_view name;
   VerbResult (*run)(const RuntimeSettings&, const json::value&);
 };
 constexpr Verb kVerbs[] = {
@@ -39,6 +44,12 @@ constexpr Verb kVerbs[] = {
     {"exit", ExitVerb},         {"exec", ExecVerb},     {"console", ConsoleVerb},
     {"log", LogVerb},           {"push", PushVerb},     {"pull", PullVerb},
 };
+
+const Verb* FindVerb(std::string_view name) {
+  const Verb* found = std::find_if(std::begin(kVerbs), std::end(kVerbs),
+                                   [name](const Verb& verb) { return verb.name == name; });
+  return found == std::end(kVerbs) ? nullptr : found;
+}
 
 absl::StatusOr<std::string> ReadRequest(int fd) {
   std::string text;
@@ -57,6 +68,19 @@ absl::StatusOr<std::string> ReadRequest(int fd) {
   }
   return text;
 }
+
+VerbResult AwaitVerb(const RuntimeSettings& settings, const json::value& request) {
+  JsonObjectReader reader(request, "request");
+  const std::string name = reader.String("verb");
+  const json::value* inner = reader.Find("request");
+  BRAMBLE_RETURN_IF_ERROR(reader.Finish());
+  const Verb* verb = FindVerb(name);
+  if (verb == nullptr || inner == nullptr) {
+    return absl::InvalidArgumentError(StrCat("request.verb: \"", name, "\" is no verb"));
+  }
+  return verb->run(settings, *inner);
+}
+constexpr Verb kAwait = {"await", AwaitVerb};
 
 VerbResult RunVerb(const Verb& verb, const RuntimeSettings& settings, int request_fd) {
   BRAMBLE_ASSIGN_OR_RETURN(const std::string text, ReadRequest(request_fd));
@@ -77,31 +101,27 @@ int Main(int argc, char** argv) {
     printf("bramble-runtime %s\n", BRAMBLE_VERSION);
     return 0;
   }
-  const Verb* verb = nullptr;
-  for (const Verb& one : kVerbs) {
-    if (argc > 1 && strcmp(one.name, argv[1]) == 0) {
-      verb = &one;
-    }
-  }
+  const std::string_view name = argc > 1 ? argv[1] : "";
+  const Verb* verb = name == kAwait.name ? &kAwait : FindVerb(name);
   if (verb == nullptr) {
     return Misuse("the first argument is no verb");
   }
   RuntimeSettings settings;
   int request_fd = 0;
   for (int i = 2; i + 1 < argc; i += 2) {
-    const std::string_view name = argv[i];
+    const std::string_view option = argv[i];
     const char* value = argv[i + 1];
-    if (name == "--state") {
+    if (option == "--state") {
       settings.paths.state = value;
-    } else if (name == "--run") {
+    } else if (option == "--run") {
       settings.paths.run = value;
-    } else if (name == "--cgroup-root") {
+    } else if (option == "--cgroup-root") {
       settings.cgroup_root = value;
-    } else if (name == "--seccomp") {
+    } else if (option == "--seccomp") {
       settings.seccomp_profile = value;
-    } else if (name == "--request-fd") {
+    } else if (option == "--request-fd") {
       request_fd = atoi(value);
-    } else if (name == "--result-fd") {
+    } else if (option == "--result-fd") {
       settings.result_fd = atoi(value);
     } else {
       return Misuse("unknown option");

@@ -68,13 +68,11 @@ absl::StatusOr<RuntimeSpec> SpecOf(const json::value& request);
 // leaves in the kernel.  The caller has the lock.
 absl::Status EndContainer(const RuntimeSettings& settings, const ContainerId& id, int64_t grace_ms);
 // Removes the cgroups and the host's end of the veth of a container that does not run.
-absl::Status CleanUpKernel(const RuntimeSettings& settings, const ContainerId& id,
-                           const std::string& host_interface);
+absl::Status CleanUpKernel(const RuntimeSettings& settings, const CgroupLayout& layout,
+                           const ContainerId& id, const std::string& host_interface);
 // As AdjustVerb; the caller has the lock.
 absl::Status AdjustLocked(const RuntimeSettings& settings, const RuntimeSpec& spec);
-RuntimeContainer Observe(const RuntimeSettings& settings, const ContainerRecord& record);
-// For many, with the layout read once.
-RuntimeContainer ObserveIn(const RuntimeSettings& settings, const ContainerRecord& record,
-                           const absl::StatusOr<CgroupLayout>& layout);
+RuntimeContainer Observe(const RuntimeSettings& settings, const ContainerRecord& record,
+                         const absl::StatusOr<CgroupLayout>& layout);
 
 }  // namespace bramble::node

@@ -118,9 +118,8 @@ absl::StatusOr<RuntimeSpec> SpecOf(const json::value& request) {
   return RuntimeSpecFromJson(*spec, "request.spec");
 }
 
-absl::Status CleanUpKernel(const RuntimeSettings& settings, const ContainerId& id,
-                           const std::string& host_interface) {
-  BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
+absl::Status CleanUpKernel(const RuntimeSettings& settings, const CgroupLayout& layout,
+                           const ContainerId& id, const std::string& host_interface) {
   BRAMBLE_RETURN_IF_ERROR(RemoveGroup(layout, Group(settings, id)));
   BRAMBLE_RETURN_IF_ERROR(RemoveGroup(layout, MonitorCgroup(settings.cgroup_root, id)));
   if (!host_interface.empty() && if_nametoindex(host_interface.c_str()) != 0) {
@@ -131,11 +130,11 @@ absl::Status CleanUpKernel(const RuntimeSettings& settings, const ContainerId& i
 
 absl::Status EndContainer(const RuntimeSettings& settings, const ContainerId& id,
                           int64_t grace_ms) {
+  BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
   const std::optional<Running> running = FindRunning(settings.paths, id);
   if (running.has_value()) {
     const Fd monitor = OpenProcess(running->monitor_pid, running->monitor_start_ticks);
     const Fd init = OpenProcess(running->init_pid, running->init_start_ticks);
-    BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
     if (IsFrozen(layout, Group(settings, id))) {
       BRAMBLE_RETURN_IF_ERROR(SetFrozen(layout, Group(settings, id), false));
     }
@@ -161,17 +160,13 @@ absl::Status EndContainer(const RuntimeSettings& settings, const ContainerId& id
   const auto record = ReadRecord(settings.paths, id);
   const bool has_nic = record.ok() && record->spec.nic.has_value();
   BRAMBLE_RETURN_IF_ERROR(
-      CleanUpKernel(settings, id, has_nic ? record->spec.nic->host_interface : ""));
+      CleanUpKernel(settings, layout, id, has_nic ? record->spec.nic->host_interface : ""));
   unlink(settings.paths.Run(id).c_str());
   return absl::OkStatus();
 }
 
-RuntimeContainer Observe(const RuntimeSettings& settings, const ContainerRecord& record) {
-  return ObserveIn(settings, record, ReadCgroupLayout());
-}
-
-RuntimeContainer ObserveIn(const RuntimeSettings& settings, const ContainerRecord& record,
-                           const absl::StatusOr<CgroupLayout>& layout) {
+RuntimeContainer Observe(const RuntimeSettings& settings, const ContainerRecord& record,
+                         const absl::StatusOr<CgroupLayout>& layout) {
   RuntimeContainer container;
   container.spec = record.spec;
   container.disk_mode = record.disk_mode;
@@ -307,7 +302,7 @@ VerbResult ListVerb(const RuntimeSettings& settings, const json::value&) {
     }
     ContainerRecord broken;
     broken.spec.id = id;
-    RuntimeContainer container = ObserveIn(settings, record.ok() ? *record : broken, layout);
+    RuntimeContainer container = Observe(settings, record.ok() ? *record : broken, layout);
     container.broken = record.ok() ? "" : std::string(MessageOf(record.status()));
     containers.push_back(ToJson(container));
   }

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <functional>
 
 #include "base/beneath.h"
 #include "base/file.h"
@@ -137,32 +138,37 @@ class GuestWork {
   bool all_ = false;
 };
 
-absl::StatusOr<Running> Launch(const RuntimeSettings& settings, const ContainerRecord& record,
-                               const CgroupLayout& layout, const std::string& rootfs,
-                               int halt_signal) {
+struct LaunchPlace {
+  const CgroupLayout& layout;
+  std::string rootfs;
+  int halt_signal = 0;
+};
+
+absl::Status Launch(const RuntimeSettings& settings, const ContainerRecord& record,
+                    const LaunchPlace& at, const std::function<void()>& meanwhile) {
   MonitorSpec monitor;
   monitor.paths = settings.paths;
   monitor.id = record.spec.id;
   monitor.cgroup_root = settings.cgroup_root;
-  monitor.cgroups = layout;
+  monitor.cgroups = at.layout;
   monitor.keep_path = HasAppArmor();
   monitor.running.started_at_ms = NowMs();
-  monitor.running.halt_signal = halt_signal;
+  monitor.running.halt_signal = at.halt_signal;
   LxcPlace place;
-  place.rootfs = rootfs;
+  place.rootfs = at.rootfs;
   place.seccomp_profile = settings.seccomp_profile;
   place.console_log = settings.paths.ConsoleLog(record.spec.id).string();
   place.error_log = settings.paths.ErrorLog(record.spec.id).string();
   place.cgroup_root = settings.cgroup_root;
   place.apparmor = monitor.keep_path;
-  BRAMBLE_ASSIGN_OR_RETURN(monitor.config, LxcConfigFor(record.spec, place, layout));
-  return StartMonitor(monitor, kStartDeadlineMs);
+  BRAMBLE_ASSIGN_OR_RETURN(monitor.config, LxcConfigFor(record.spec, place, at.layout));
+  return StartMonitor(monitor, kStartDeadlineMs, meanwhile).status();
 }
 
 absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
-                                             const RuntimeSpec& spec) {
+                                             const CgroupLayout& layout, const RuntimeSpec& spec) {
   const std::string host_interface = spec.nic.has_value() ? spec.nic->host_interface : "";
-  BRAMBLE_RETURN_IF_ERROR(CleanUpKernel(settings, spec.id, host_interface));
+  BRAMBLE_RETURN_IF_ERROR(CleanUpKernel(settings, layout, spec.id, host_interface));
   unlink(settings.paths.Exit(spec.id).c_str());
   unlink(settings.paths.ErrorLog(spec.id).c_str());
   bool is_new = false;
@@ -192,17 +198,22 @@ absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
   if (!HasAppArmor()) {
     record.degraded.push_back("apparmor");
   }
-  BRAMBLE_RETURN_IF_ERROR(WriteRecord(settings.paths, record));
+  // Seen by everybody before there is a monitor, which may outlive us; durable before the answer.
+  // A power cut between the two leaves a container that nobody was told of, to be made again.
+  BRAMBLE_RETURN_IF_ERROR(ReplaceRecord(settings.paths, record));
   const ContainerRecord written = record;
-  BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
-  BRAMBLE_RETURN_IF_ERROR(Launch(settings, record, layout, rootfs, init.halt_signal).status());
-  absl::Status finished = ApplyOptionalLimits(
-      layout, ContainerCgroup(settings.cgroup_root, spec.id), spec.limits, record.degraded);
+  absl::Status finished;
+  const auto sync = [&] { finished = SyncRecord(settings.paths, spec.id); };
+  BRAMBLE_RETURN_IF_ERROR(Launch(settings, record, {layout, rootfs, init.halt_signal}, sync));
+  if (finished.ok()) {
+    finished = ApplyOptionalLimits(layout, ContainerCgroup(settings.cgroup_root, spec.id),
+                                   spec.limits, record.degraded);
+  }
   if (finished.ok() && !(record == written)) {
     finished = WriteRecord(settings.paths, record);
   }
   if (!finished.ok()) {
-    // It never ran without its limits.
+    // It never ran without its limits, or with a record that a power cut takes back.
     BRAMBLE_RETURN_IF_ERROR(EndContainer(settings, spec.id, 0));
     return finished;
   }
@@ -214,16 +225,17 @@ absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
 VerbResult StartVerb(const RuntimeSettings& settings, const json::value& request) {
   BRAMBLE_ASSIGN_OR_RETURN(const RuntimeSpec spec, SpecOf(request));
   BRAMBLE_ASSIGN_OR_RETURN(const Fd lock, LockContainer(settings.paths, spec.id));
+  BRAMBLE_ASSIGN_OR_RETURN(const CgroupLayout layout, ReadCgroupLayout());
   if (AwaitInit(settings.paths, spec.id, kStartDeadlineMs).has_value()) {
     BRAMBLE_RETURN_IF_ERROR(AdjustLocked(settings, spec));
     BRAMBLE_ASSIGN_OR_RETURN(const ContainerRecord record, ReadRecord(settings.paths, spec.id));
-    return ToJson(Observe(settings, record));
+    return ToJson(Observe(settings, record, layout));
   }
-  auto record = StartStopped(settings, spec);
+  auto record = StartStopped(settings, layout, spec);
   if (!record.ok()) {
     return record.status();
   }
-  return ToJson(Observe(settings, *record));
+  return ToJson(Observe(settings, *record, layout));
 }
 
 }  // namespace bramble::node
