@@ -47,6 +47,7 @@ Agent::Agent(Parts parts, Options options)
       ids_(options_.id_first, options_.id_ranges),
       stop_after_lease_(options_.core.stop_after_lease),
       changed_(loop_),
+      carried_out_(loop_),
       rearm_(loop_),
       journal_dirty_(loop_),
       scope_(loop_, log_) {
@@ -151,6 +152,7 @@ asio::awaitable<void> Agent::Carry(Action action) {
     RefreshImages();
   }
   core_.OnDone(id, kind, done.status(), done.value_or(Started{}), clock_.Boot());
+  carried_out_.Set();
   if (auto early = early_exits_.extract(id); !early.empty() && done.ok()) {
     OnExit(early.mapped());
   }

@@ -101,6 +101,8 @@ class Agent {
   std::optional<api::Report> TakeReport(bool full);
   // Set when there may be something to report.
   Event& changed() { return changed_; }
+  // Set as well when that is worth a report at once: an order was carried out.
+  Event& carried_out() { return carried_out_; }
   api::Version version() const { return core_.version(); }
   std::vector<std::string> images() const;
   std::vector<api::Condition> conditions() const;
@@ -146,6 +148,7 @@ class Agent {
   bool stopping_ = false;
 
   Event changed_;
+  Event carried_out_;
   Event rearm_;
   Event journal_dirty_;
   Scope scope_;

@@ -410,6 +410,7 @@ asio::awaitable<void> Uplink::SendReports(Session& session) {
   bool full = true;
   while (true) {
     parts_.agent.changed().Reset();
+    parts_.agent.carried_out().Reset();
     if (std::optional<api::Report> report = parts_.agent.TakeReport(full); report.has_value()) {
       WebSocketMessage message{.bytes = api::Encode(*report)};
       const absl::Status sent = co_await session.socket->Send(std::move(message));
@@ -420,7 +421,7 @@ asio::awaitable<void> Uplink::SendReports(Session& session) {
       full = false;
     }
     co_await parts_.agent.changed().Wait();
-    co_await SleepFor(options_.report_delay);
+    co_await parts_.agent.carried_out().WaitFor(options_.report_delay);
   }
 }
 

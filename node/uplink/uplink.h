@@ -71,7 +71,9 @@ class Uplink {
     // Sets the machine's clock when it is off by more than kMaxClockError; nullptr: not allowed.
     WallSetter* wall_setter = nullptr;
     std::chrono::milliseconds held_retry{300'000};
-    std::chrono::milliseconds report_delay{3};  // what changes within it goes in one report
+    // What changes within it goes in one report, unless an order was carried out: somebody may
+    // wait for that.
+    std::chrono::milliseconds report_delay{3};
     std::function<api::Inventory()> inventory;
     std::function<std::vector<api::Condition>()> conditions;
     // Told the node's address as the controller confirmed it: "172.16.0.11/24".
