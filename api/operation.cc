@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/operation.h"
 
+#include <algorithm>
+
 #include "base/status.h"
 
 namespace bramble::api {
@@ -95,6 +97,45 @@ json::object ToJson(const Event& event) {
     object["data"] = event.data;
   }
   return object;
+}
+
+namespace {
+
+void AppendJson(std::string& out, std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return c >= 0x20 && c != 0x7f && c != '"' && c != '\\';
+  });
+  if (plain) {
+    out += '"';
+    out += text;
+    out += '"';
+  } else {
+    out += json::serialize(json::string_view(text.data(), text.size()));
+  }
+}
+
+}  // namespace
+
+std::string Encode(const Event& event) {
+  std::string text = StrCat("{\"revision\":", event.revision);
+  const auto add = [&text](std::string_view key, std::string_view value) {
+    text += key;
+    AppendJson(text, value);
+  };
+  add(",\"time\":", FormatTime(event.time));
+  add(",\"type\":", event.type);
+  add(",\"object\":{\"kind\":", event.object.kind);
+  add(",\"id\":", event.object.id);
+  add(",\"name\":", event.object.name);
+  add(",\"project\":", event.object.project);
+  add("},\"actor\":", event.actor);
+  add(",\"message\":", event.message);
+  if (!event.data.is_null()) {
+    text += ",\"data\":";
+    text += json::serialize(event.data);
+  }
+  text += '}';
+  return text;
 }
 
 absl::StatusOr<Event> EventFromJson(const json::value& value, std::string path,

@@ -55,6 +55,8 @@ absl::StatusOr<Operation> OperationFromJson(const json::value& value,
                                             std::string path = "operation",
                                             UnknownKeys unknown = UnknownKeys::kIgnore);
 json::object ToJson(const Event& event);
+// The text of that, made without it: there is one for every write.
+std::string Encode(const Event& event);
 absl::StatusOr<Event> EventFromJson(const json::value& value, std::string path = "event",
                                     UnknownKeys unknown = UnknownKeys::kIgnore);
 

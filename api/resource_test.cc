@@ -124,6 +124,18 @@ TEST(OperationCodecTest, OperationsAndEventsGoToJsonAndBack) {
   EXPECT_EQ(ToJson(EventFromJson(ToJson(event)).value()), ToJson(event));
 }
 
+TEST(OperationCodecTest, AnEventIsEncodedAsItsJsonIsSerialized) {
+  Event event{.revision = 9,
+              .time = WallTime(std::chrono::milliseconds(1'700'000'000'123)),
+              .type = "container.created",
+              .object = {"container", "c1", "web", "default"},
+              .actor = "user:\"ad\\min\"",
+              .message = "tab\t, line\n, \x7f, \xc3\xa9 and \x01"};
+  EXPECT_EQ(Encode(event), json::serialize(ToJson(event)));
+  event.data = json::object{{"b", 2}, {"c", "d"}};
+  EXPECT_EQ(Encode(event), json::serialize(ToJson(event)));
+}
+
 TEST(ProblemTest, EveryStatusHasAnHttpNumberAndComesBack) {
   for (int code = 1; code <= 16; ++code) {
     const absl::Status status(static_cast<absl::StatusCode>(code), "what, where, why");

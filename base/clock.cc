@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/clock.h"
 
+#include <cstdio>
 #include <ctime>
 
 #include "base/strings.h"
@@ -25,9 +26,16 @@ void FakeClock::Advance(std::chrono::nanoseconds step) {
 }
 
 std::string FormatTime(WallTime time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ",
-                          absl::FromUnixMillis(time.time_since_epoch().count()),
-                          absl::UTCTimeZone());
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(time - day);
+  char text[64];
+  const int size = std::snprintf(
+      text, sizeof(text), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
+      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+      static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
+  return std::string(text, static_cast<size_t>(size));
 }
 
 absl::StatusOr<WallTime> ParseTime(std::string_view text) {

@@ -74,11 +74,11 @@ size_t Utf8Length(std::string_view text) {
 
 std::string HexEncode(std::string_view bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
+  std::string text(bytes.size() * 2, '\0');
+  char* next = text.data();
   for (const char c : bytes) {
-    text += kDigits[static_cast<unsigned char>(c) >> 4];
-    text += kDigits[static_cast<unsigned char>(c) & 15];
+    *next++ = kDigits[static_cast<unsigned char>(c) >> 4];
+    *next++ = kDigits[static_cast<unsigned char>(c) & 15];
   }
   return text;
 }

@@ -40,6 +40,9 @@ class LedgerCluster : public ClusterService {
   std::string setup_code_;
   BootTime setup_ends_{};
   int attempts_left_ = 0;
+  // The bearer token that was shown last, and its hash: one request asks more than once.
+  mutable std::string bearer_;
+  mutable std::string bearer_hash_;
 };
 
 }  // namespace bramble::controller

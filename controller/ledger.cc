@@ -94,7 +94,7 @@ void Change::AddEvent(std::string type, api::ObjectReference object, std::string
                          .actor = who_->Actor(),
                          .message = std::move(message),
                          .data = std::move(data)};
-  auto body = std::make_shared<const std::string>(json::serialize(api::ToJson(event)));
+  auto body = std::make_shared<const std::string>(api::Encode(event));
   events_.push_back(
       {.type = type, .object_kind = object.kind, .object_id = object.id, .doc = *body});
   ledger_->state_.AddEvent({.revision = event.revision,
