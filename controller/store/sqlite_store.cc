@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <deque>
 #include <fstream>
 #include <utility>
@@ -15,6 +16,8 @@
 
 namespace bramble::controller {
 namespace {
+
+using SteadyClock = std::chrono::steady_clock;
 
 // More would make the first of a batch wait for long.
 constexpr size_t kMaxBatch = 256;
@@ -89,8 +92,12 @@ struct SqliteStore::Shared {
   uint64_t stored_revision = 0;
   uint64_t trimmed_at = 0;
 
+  // How long the last batch took; the loop's while not `busy`, as all above.
+  SteadyClock::duration last_batch = SteadyClock::duration::max();
+
   // The loop's.
   std::deque<Waiting> waiting;
+  SteadyClock::time_point waiting_since;  // of the first of them
   struct WaitingBackup {
     size_t after = 0;  // so many of those that wait belong into it
     std::function<void()> start;
@@ -214,6 +221,7 @@ absl::Status SqliteStore::Shared::Trim() {
 
 absl::Status SqliteStore::Shared::CommitBatch(const std::vector<Waiting>& batch) {
   const uint64_t before = stored_revision;
+  const SteadyClock::time_point start = SteadyClock::now();
   auto run = [&]() -> absl::Status {
     BRAMBLE_RETURN_IF_ERROR(begin.Run());
     for (const Waiting& waiting_one : batch) {
@@ -232,6 +240,7 @@ absl::Status SqliteStore::Shared::CommitBatch(const std::vector<Waiting>& batch)
     database.Rollback();
     stored_revision = before;
   }
+  last_batch = SteadyClock::now() - start;
   return status;
 }
 
@@ -318,12 +327,17 @@ absl::StatusOr<Snapshot> SqliteStore::Load() {
 }
 
 void SqliteStore::Commit(Transaction transaction, Done done) {
+  if (shared_->waiting.empty()) {
+    shared_->waiting_since = SteadyClock::now();
+  }
   shared_->waiting.push_back({std::move(transaction), std::move(done)});
   Gather();
 }
 
 // A batch begins when the loop has nothing more to add to it: of many clients that were answered
-// together, the first to ask again does not get a commit of its own.
+// together, the first to ask again does not get a commit of its own.  On a quick disk it begins
+// when it has gathered for as long as the last one took: then the loop gathers the next one while
+// the disk works, and neither waits for the other.
 void SqliteStore::Gather() {
   Shared& shared = *shared_;
   if (shared.busy || shared.gathering) {
@@ -336,7 +350,8 @@ void SqliteStore::Gather() {
 void SqliteStore::Turn(size_t seen, int turns) {
   Shared& shared = *shared_;
   const size_t now = shared.waiting.size();
-  if (turns == 0 || (now > seen && now < kMaxBatch && turns < kMaxTurns)) {
+  const bool more = turns == 0 || (now > seen && now < kMaxBatch && turns < kMaxTurns);
+  if (more && SteadyClock::now() - shared.waiting_since < shared.last_batch) {
     shared.executors.loop([this, alive = std::weak_ptr<int>(alive_), now, turns] {
       if (!alive.expired()) {
         Turn(now, turns + 1);
@@ -404,6 +419,7 @@ void SqliteStore::StartBatch() {
     batch->push_back(std::move(shared.waiting.front()));
     shared.waiting.pop_front();
   }
+  shared.waiting_since = SteadyClock::now();
   for (auto& backup : shared.backups) {
     backup.after -= std::min(backup.after, batch->size());
   }
