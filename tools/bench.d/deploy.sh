@@ -69,7 +69,7 @@ bench_deploy() {
   deploy_warm debian:12
   deploy_floor_tree "$CLUSTER_STATE/busybox.tar" "$CLUSTER_STATE/floor/busybox"
   deploy_floor_tree "$CLUSTER_STATE/debian.tar.zst" "$CLUSTER_STATE/floor/debian"
-  lxd_begin
+  lxd_begin busybox=busybox.tar debian=debian.tar.zst
   deploy_one busybox busybox busybox
   row deploy.busybox ms "$deploy_ours" 'lxc launch, LXD, btrfs' "$(lxd_one busybox)" 'ratio <= 0.25'
   deploy_one debian debian:12 debian

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # LXD as a peer, when it is installed: a daemon of its own in a host of the cluster, on a btrfs pool.  Sourced by
-# deploy.sh.  Each function prints nothing where there is no LXD.
+# deploy.sh and agent.sh.  Each function prints nothing where there is no LXD.
 
 lxd_installed() { [ -z "${BRAMBLE_BENCH_NO_LXD:-}" ] && command -v lxd >/dev/null && command -v lxc >/dev/null && grep -qw btrfs /proc/filesystems; }
 
@@ -9,7 +9,9 @@ lxd_run() {
   (host_run lxd env "LXD_DIR=$CLUSTER_STATE/lxd" "$@")
 }
 
+# With images of the bench's archives: lxd_begin NAME=ARCHIVE...
 lxd_begin() {
+  local image
   lxd_installed || { talk 'LXD is not installed (or the kernel has no btrfs): its rows are empty'; return 0; }
   talk 'starting LXD'
   mkdir -p "$CLUSTER_STATE/lxd"
@@ -27,8 +29,9 @@ profiles:
     root: {path: /, pool: default, type: disk}
     eth0: {name: eth0, network: lxdbr0, type: nic}
 END
-  lxd_image busybox "$CLUSTER_STATE/busybox.tar"
-  lxd_image debian "$CLUSTER_STATE/debian.tar.zst"
+  for image in "$@"; do
+    lxd_image "${image%%=*}" "$CLUSTER_STATE/${image#*=}"
+  done
 }
 
 lxd_image() {
@@ -63,6 +66,21 @@ lxd_many() {
   lxd_run bash -c 'start=$(date +%s%N); seq 50 | xargs -P 8 -I{} lxc launch -q "$1" many-{} >&2
     end=$(date +%s%N); seq 50 | xargs -P 8 -I{} lxc delete -q --force many-{} >&2
     echo $(((end - start) / 1000000))' - "$1" | awk '{ printf "%.2f\n", 50000 / $1 }'
+}
+
+# The proportional set sizes of its daemon and of the monitors of this many containers, in MiB: lxd_pss NAME COUNT.
+lxd_pss() {
+  local pid
+  lxd_installed || return 0
+  if [ "$2" -gt 0 ]; then
+    lxd_run bash -c 'seq "$2" | xargs -P 8 -I{} lxc launch -q "$1" held-{} </dev/null >&2' - "$1" "$2"
+    sleep 10
+  fi
+  for pid in $(cgroup_pids lxd); do
+    case $(readlink "/proc/$pid/exe" 2>/dev/null) in
+      */lxd) cat "/proc/$pid/smaps_rollup" ;;
+    esac
+  done | awk '/^Pss:/ { sum += $2 } END { printf "%.2f\n", sum / 1024 }'
 }
 
 lxd_end() {
