@@ -205,7 +205,8 @@ absl::StatusOr<Running> StartMonitor(const MonitorSpec& spec, int deadline_ms,
   if (monitor == 0) {
     RunMonitor(spec);
   }
-  // The kernel may wake us 50 us late otherwise.  Not before the fork: a container would inherit it.
+  // The kernel may wake us 50 us late otherwise.  Not before the fork: a container would inherit
+  // it.
   prctl(PR_SET_TIMERSLACK, 1);
   meanwhile();
   for (int64_t waited_us = 0; waited_us < int64_t{deadline_ms} * 1000; waited_us += kPollUs) {

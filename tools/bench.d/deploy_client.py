@@ -19,6 +19,9 @@ import threading
 import time
 
 WAIT_S = 60
+NANO = {"flavor": "nano"}
+# So that 50 fit on a node of two cores, of which each may be given out four times.
+SMALLEST = {"flavor": "nano", "limits": {"cpu_milli": 50}}
 
 
 class Client:
@@ -50,8 +53,8 @@ class Client:
         if operation["state"] != "succeeded":
             sys.exit(f"deploy_client: {json.dumps(operation)}")
 
-    def run(self, name, image):
-        self.finish(self.call("POST", "/v1/containers", {"name": name, "image": image, "flavor": "nano"}))
+    def run(self, name, image, size):
+        self.finish(self.call("POST", "/v1/containers", {"name": name, "image": image, **size}))
 
     def delete(self, name):
         self.finish(self.call("DELETE", "/v1/containers/" + name))
@@ -61,7 +64,7 @@ def one(client, image, rounds):
     for number in range(rounds):
         name = f"one-{number}"
         start = time.monotonic()
-        client.run(name, image)
+        client.run(name, image, NANO)
         print(f"run_ms {(time.monotonic() - start) * 1000:.3f}")
         client.delete(name)
 
@@ -85,7 +88,8 @@ def many(host, port, image, count, clients, keep):
         list(pool.map(lambda _: (mine(), ready.wait()), range(clients)))
         names = [f"many-{number}" for number in range(count)]
         start = time.monotonic()
-        list(pool.map(lambda name: mine().run(name, image), names))
+        size = SMALLEST if keep else NANO
+        list(pool.map(lambda name: mine().run(name, image, size), names))
         print(f"per_s {count / (time.monotonic() - start):.2f}")
         if not keep:
             list(pool.map(lambda name: mine().delete(name), names))

@@ -73,7 +73,7 @@ lxd_pss() {
   local pid
   lxd_installed || return 0
   if [ "$2" -gt 0 ]; then
-    lxd_run bash -c 'seq "$2" | xargs -P 8 -I{} lxc launch -q "$1" held-{} </dev/null >&2' - "$1" "$2"
+    lxd_run bash -c 'seq "$2" | xargs -P 8 -I{} lxc launch -q "$1" held-{} >&2' - "$1" "$2"
     sleep 10
   fi
   for pid in $(cgroup_pids lxd); do
