@@ -270,7 +270,9 @@ asio::awaitable<Response> HttpConnection::Answer() {
   }
   if (match.route->body == BodyMode::kWhole) {
     if (!parser_->done()) {
+      open_body_ = match.route->open;
       absl::Status read = co_await ReadBody();
+      body_begun_.reset();
       if (!read.ok()) {
         co_return ProblemOf(read);
       }
@@ -305,6 +307,11 @@ asio::awaitable<absl::Status> HttpConnection::ReadBody() {
   if (const auto length = parser_->content_length(); length.has_value()) {
     request_.body.reserve(std::min<uint64_t>(*length, service_->options.limits.body_bytes));
   }
+  const HttpLimits& limits = service_->options.limits;
+  const uint64_t expected = parser_->content_length().value_or(max_body_);
+  body_begun_ = SteadyClock::now();
+  body_ends_ = *body_begun_ + limits.body +
+               std::chrono::seconds(static_cast<int64_t>(expected / limits.body_rate));
   for (;;) {
     auto piece = co_await ReadBodyPiece();
     if (!piece.ok()) {
@@ -351,6 +358,15 @@ asio::awaitable<absl::StatusOr<std::string>> HttpConnection::ReadBodyPiece() {
       continue_sent_ = true;
       if (!co_await WriteBytes(kContinue)) {
         co_return absl::UnavailableError("the client is gone");
+      }
+    }
+    if (body_begun_.has_value()) {
+      WaitBegins(limits.body_stall, open_body_);
+      deadline_ = std::min(deadline_, body_ends_);
+      since_ = *body_begun_;
+      if (body_ends_ <= SteadyClock::now()) {
+        WaitEnds();
+        co_return absl::DeadlineExceededError("the body came too slowly");
       }
     }
     const bool more = co_await ReadMore(limits.body_stall, /*disposable=*/false);

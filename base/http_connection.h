@@ -89,6 +89,9 @@ class HttpConnection {
   bool keep_ = false;           // the connection after this response
   bool continue_sent_ = false;  // "100 Continue"
   uint64_t max_body_ = 0;
+  bool open_body_ = false;  // of a route that is asked for without credentials
+  std::optional<SteadyClock::time_point> body_begun_;  // while a whole body is read
+  SteadyClock::time_point body_ends_;
 };
 
 }  // namespace bramble

@@ -43,6 +43,10 @@ struct HttpLimits {
   std::chrono::milliseconds handshake{10'000};
   std::chrono::milliseconds header{10'000};      // from a request's first byte to its last header's
   std::chrono::milliseconds body_stall{30'000};  // without a byte of the body
+  // Of a whole body, beside one second for each `body_rate` bytes of it: a byte now and then does
+  // not hold a connection for ever.  A streamed body has only the stall.
+  std::chrono::milliseconds body{30'000};
+  size_t body_rate = 16 * 1024;
   std::chrono::milliseconds write_stall{30'000};  // without a byte taken by the client
   std::chrono::milliseconds idle{75'000};         // between two requests
   std::chrono::milliseconds sweep{500};           // how coarse all of them are
@@ -117,6 +121,8 @@ struct Route {
   DirectHandler direct;  // instead of `handler`
   BodyMode body = BodyMode::kWhole;
   std::optional<uint64_t> max_body_bytes;  // nullopt: HttpLimits::body_bytes
+  // Asked for without credentials: it makes room for others while its body is still read.
+  bool open = false;
 };
 
 // Finds a route by method and path.  A pattern's segment `{name}` matches one segment, decoded, and

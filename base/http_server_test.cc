@@ -63,6 +63,7 @@ class HttpServerTest : public ::testing::Test {
                                     " q=", request.Query("q").value_or("none")));
                }});
     router.Add("POST", "/echo", {.handler = Echo, .max_body_bytes = 1000});
+    router.Add("POST", "/open", {.handler = Echo, .max_body_bytes = 1000, .open = true});
     router.Add("PUT", "/upload",
                {.handler = CountUpload, .body = BodyMode::kStream, .max_body_bytes = 3 << 20});
     router.Add("GET", "/throw",
@@ -400,6 +401,56 @@ TEST_F(HttpServerTest, SlowLorisIsClosed) {
   };
 
   EXPECT_TRUE(RunOnLoop(loop_, drip(ca_, server_->address())).value());
+}
+
+// Sends a byte of a body now and then.  True: the server ended it.
+asio::awaitable<absl::StatusOr<bool>> DripBody(TestCa& ca, HostPort address, std::string head) {
+  auto stream = co_await TlsStream::Connect(ca.Pinned(), address, 5s);
+  if (!stream.ok()) {
+    co_return stream.status();
+  }
+  absl::Status sent = co_await (*stream)->Write(head);
+  for (int i = 0; i < 900 && sent.ok(); ++i) {
+    char byte;
+    auto got = (*stream)->TryRead(&byte, 1);
+    if (!got.ok() || got->has_value()) {
+      co_return true;
+    }
+    co_await SleepFor(2ms);
+    sent = co_await (*stream)->Write("b");
+  }
+  co_return !sent.ok();
+}
+
+TEST_F(HttpServerTest, ABodyThatDripsIsGivenAnEnd) {
+  Start({.limits = {.body_stall = 60s, .body = 60ms, .body_rate = 1 << 20, .sweep = 5ms}});
+  for (const char* framing : {"Content-Length: 1000", "Transfer-Encoding: chunked"}) {
+    const bool chunked = std::string_view(framing).starts_with("T");
+    const std::string head =
+        StrCat("POST /echo HTTP/1.1\r\nHost: x\r\n", framing, "\r\n\r\n", chunked ? "3e8\r\n" : "");
+    EXPECT_TRUE(RunOnLoop(loop_, DripBody(ca_, server_->address(), head)).value()) << framing;
+  }
+}
+
+TEST_F(HttpServerTest, AnOpenRoutesSlowBodyMakesRoom) {
+  Start({.limits = {.connections = 1, .body_stall = 60s, .body = 60s, .sweep = 5ms}});
+  auto both = [](TestCa& ca, HostPort address,
+                 std::string path) -> asio::awaitable<absl::StatusOr<bool>> {
+    const std::string head =
+        StrCat("POST ", path, " HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n");
+    auto slow = co_await TlsStream::Connect(ca.Pinned(), address, 5s);
+    if (!slow.ok()) {
+      co_return slow.status();
+    }
+    absl::Status sent = co_await (*slow)->Write(head);
+    if (!sent.ok()) {
+      co_return sent;
+    }
+    auto next = co_await TlsStream::Connect(ca.Pinned(), address, 3s);
+    co_return next.ok();
+  };
+
+  EXPECT_TRUE(RunOnLoop(loop_, both(ca_, server_->address(), "/open")).value());
 }
 
 TEST_F(HttpServerTest, OneClientCannotTakeAllConnections) {

@@ -98,6 +98,7 @@ Route JoinRoute(NodeServerContext& context, JoinFunction join) {
   Route route;
   route.handler = [&context, join](Request& request) { return Join(context, join, request); };
   route.max_body_bytes = kMaxJoinBytes;
+  route.open = true;
   return route;
 }
 

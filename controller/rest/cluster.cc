@@ -163,6 +163,7 @@ void AddClusterRoutes(Router& router, RestContext& context) {
   Route init;
   init.handler = [&context](Request& request) { return Init(context, request); };
   init.max_body_bytes = 4096;
+  init.open = true;
   router.Add("POST", "/v1/cluster/init", std::move(init));
   router.Add("GET", "/v1/cluster/backup",
              AuthorisedRoute(context, [&context](Principal who, Request& request) {
