@@ -42,6 +42,11 @@ absl::StatusOr<std::vector<EventService::Seen>> LedgerEvents::Since(const Princi
     return absl::OutOfRangeError(StrCat("events up to revision ", state.events_begin(),
                                         " are no longer kept; list the objects anew"));
   }
+  if (revision > Newest()) {
+    return absl::OutOfRangeError(StrCat(
+        "there is no revision ", revision, "; the newest is ", Newest(),
+        ": a backup was restored, or the controller was rolled back; list the objects anew"));
+  }
   std::vector<Seen> seen;
   const auto& events = state.events();
   auto next = std::upper_bound(

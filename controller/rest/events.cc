@@ -33,7 +33,9 @@ asio::awaitable<absl::Status> StreamEvents(RestContext& context, Principal who, 
                                            ResponseWriter& out) {
   Event changed(context.loop);
   const auto subscription = context.coordinator->events().Subscribe([&changed] { changed.Set(); });
-  BRAMBLE_CO_RETURN_IF_ERROR(co_await out.Write("retry: 2000\n\n"));
+  // An id of its own: who is cut off before the first event comes back to here.
+  std::string begin = StrCat("retry: 2000\nid: ", after, "\n\n");
+  BRAMBLE_CO_RETURN_IF_ERROR(co_await out.Write(std::move(begin)));
   while (true) {
     changed.Reset();
     const absl::StatusOr<std::vector<EventService::Seen>> seen =

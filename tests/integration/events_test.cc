@@ -69,6 +69,23 @@ TEST_F(EventsTest, AReaderThatComesBackMissesNothingAndSeesNothingTwice) {
   EXPECT_EQ(std::stoull(rest.last_id), std::stoull(first.last_id) + 2);
 }
 
+TEST_F(EventsTest, AReaderThatWasCutOffBeforeTheFirstEventMissesNothing) {
+  Person admin(controller_, controller_.Token());
+  const Seen nothing = Read({}, 0);
+  ASSERT_NE(nothing.last_id, "") << "an id before any event";
+  MakeFlavor(admin, "meanwhile");
+
+  EXPECT_THAT(Read({{"Last-Event-ID", nothing.last_id}}, 1).types, SizeIs(1));
+}
+
+TEST_F(EventsTest, ARevisionThatIsYetToComeIsRefused) {
+  Person admin(controller_, controller_.Token());
+  const Answer listed = admin.Get("/v1/events?after=1000000");
+  EXPECT_EQ(listed.status, 410) << listed.text;
+  EXPECT_THAT(listed.Text("detail"), HasSubstr("list"));
+  EXPECT_EQ(Read({{"Last-Event-ID", "1000000"}}, 1).status, 410);
+}
+
 TEST_F(EventsTest, WhatIsOlderThanWhatIsKeptIsGone) {
   Person admin(controller_, controller_.Token());
   for (int i = 0; i < 3; ++i) {

@@ -109,7 +109,9 @@ absl::Status Follow(const Args& args, Session& session) {
           attempts = 0;
           if (const auto event = reader.AddLine(line)) {
             last_id = event->id.empty() ? last_id : event->id;
-            PrintEvent(args, session, *event);
+            if (!event->data.empty()) {
+              PrintEvent(args, session, *event);
+            }
           }
           return session.out.good();
         });

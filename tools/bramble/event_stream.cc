@@ -7,7 +7,7 @@ namespace bramble::cli {
 
 std::optional<ServerSentEvent> EventStreamReader::AddLine(std::string_view line) {
   if (line.empty()) {
-    const bool complete = std::exchange(has_data_, false);
+    const bool complete = std::exchange(has_data_, false) || !event_.id.empty();
     ServerSentEvent event = std::exchange(event_, {});
     return complete ? std::optional<ServerSentEvent>(std::move(event)) : std::nullopt;
   }

@@ -16,7 +16,8 @@ struct ServerSentEvent {
 // Puts server-sent events together from lines (WHATWG HTML, section 9.2.6).
 class EventStreamReader {
  public:
-  // The event that this line, given without its end, completes.
+  // The event that this line, given without its end, completes.  One without data only says from
+  // which id to go on.
   std::optional<ServerSentEvent> AddLine(std::string_view line);
 
  private:
