@@ -92,7 +92,7 @@ struct Machine {
   }
 
   void Boot() { Boot(Config()); }
-  void Boot(NodeConfig config) {
+  void Make(NodeConfig config) {
     service = std::make_unique<NodeService>(NodeService::Parts{.loop = loop,
                                                                .clock = clock,
                                                                .random = random,
@@ -106,6 +106,9 @@ struct Machine {
                                                                .wall_setter = wall_setter,
                                                                .log = Logger(log)},
                                             std::move(config), key);
+  }
+  void Boot(NodeConfig config) {
+    Make(std::move(config));
     const absl::Status started = RunOnLoop(loop, service->Start());
     ASSERT_TRUE(started.ok()) << started;
   }
@@ -251,6 +254,51 @@ TEST(NodeServiceTest, OnceJoinedItRefusesAnotherKeyAtTheSameAddress) {
       m.Until([&] { return m.service->uplink_state().phase == UplinkState::Phase::kRefused; }));
   EXPECT_TRUE(m.log.Contains("controller_refused"));
   EXPECT_THAT(m.controller.hellos, SizeIs(1));
+}
+
+TEST(NodeServiceTest, ANodeThatWasRemovedJoinsAgainByItsToken) {
+  Machine m;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.controller.knows_it = false;
+  m.controller.Disconnect();
+
+  ASSERT_TRUE(m.Until([&] { return m.controller.hellos.size() == 2; }));
+  EXPECT_THAT(m.controller.joins, SizeIs(2));
+  EXPECT_THAT(m.controller.proofs, SizeIs(2));
+  EXPECT_EQ(m.controller.hellos[1].session_value, "") << "of the identity that it has now";
+  EXPECT_TRUE(m.log.Contains("identity_refused"));
+}
+
+TEST(NodeServiceTest, ANodeThatWasRemovedAndHasNoTokenKeepsWhatItIs) {
+  Machine m;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.Halt();
+  NodeConfig config = m.Config();
+  config.join_token.clear();
+  m.controller.knows_it = false;
+  m.Boot(config);
+  ASSERT_TRUE(
+      m.Until([&] { return m.service->uplink_state().phase == UplinkState::Phase::kRefused; }));
+  EXPECT_THAT(m.controller.joins, SizeIs(1));
+  m.controller.knows_it = true;
+  ASSERT_TRUE(m.Until([&] { return m.controller.hellos.size() == 2; }));
+}
+
+TEST(NodeServiceTest, AnExplicitJoinOfANodeThatWasRemovedJoinsAgain) {
+  Machine m;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.Halt();
+  for (const bool known : {true, false}) {
+    m.controller.knows_it = known;
+    m.Make(m.Config());
+    const absl::Status joined = RunOnLoop(m.loop, m.service->Join());
+    EXPECT_TRUE(joined.ok()) << joined;
+    EXPECT_THAT(m.controller.joins, SizeIs(known ? 1 : 2));
+    m.service.reset();
+  }
 }
 
 TEST(NodeServiceTest, WithoutATokenItWaitsForAPersonAndThenPinsTheKey) {

@@ -30,6 +30,7 @@ class SimulatedController {
   int64_t stop_ms = 30'000;
   std::string held;           // answers the Hello with this
   bool new_identity = false;  // and with this, once
+  bool knows_it = true;       // false: the node was removed; a join by token makes it known again
   std::string session_value = "s1";
   std::map<std::string, std::string> blobs;
   std::chrono::hours certificate_age{1};
@@ -140,6 +141,7 @@ class SimulatedController {
         return Problem(403, "the proof is wrong");
       }
       proofs.push_back(proof);
+      knows_it = true;
     } else if (!approve) {
       api::JoinReply pending;
       pending.pending = true;
@@ -156,6 +158,9 @@ class SimulatedController {
     if (request.connection->peer().state == PeerCertificate::kNone) {
       return Problem(403, "no certificate");
     }
+    if (!knows_it) {
+      return Problem(403, "the certificate presented is of no node of this cluster");
+    }
     ++renewals;
     certificate_age = std::chrono::hours(1);
     certificate_rest = std::chrono::hours(24 * 365);
@@ -167,7 +172,7 @@ class SimulatedController {
   }
 
   Response Session(Request& request) {
-    if (request.connection->peer().state != PeerCertificate::kValid) {
+    if (!knows_it || request.connection->peer().state != PeerCertificate::kValid) {
       return Problem(401, "no valid certificate");
     }
     WebSocketBody body;

@@ -142,10 +142,37 @@ absl::StatusOr<api::JoinRequest> Uplink::MakeJoinRequest() const {
 
 asio::awaitable<absl::Status> Uplink::JoinOnly() {
   LoadIdentity();
-  if (identity_.has_value()) {
+  if (!identity_.has_value()) {
+    co_return co_await Join();
+  }
+  if (!token_.has_value()) {
     co_return absl::OkStatus();
   }
-  co_return co_await Join();
+  const std::vector<std::string> candidates = Candidates();
+  for (const std::string& candidate : candidates) {
+    const absl::Status known = co_await RenewOrJoin(candidate);
+    if (known.ok() || known.code() == absl::StatusCode::kPermissionDenied) {
+      co_return known;
+    }
+  }
+  co_return absl::OkStatus();  // it has joined; no controller that answers says otherwise
+}
+
+// A controller that does not know this node (it was removed, or joined after the backup that was
+// restored) is asked to take it by the token.  The identity is replaced once it has.
+asio::awaitable<absl::Status> Uplink::RenewOrJoin(std::string target) {
+  const absl::Status renewed = co_await Renew(target);
+  if (renewed.code() != absl::StatusCode::kPermissionDenied || !token_.has_value()) {
+    co_return renewed;
+  }
+  log_.Warn("identity_refused", {{"controller", target}, {"error", renewed}});
+  const absl::Status joined = co_await JoinAt(target);
+  if (!joined.ok()) {
+    co_return Annotate(joined, StrCat(MessageOf(renewed), "; joining again by the token"));
+  }
+  session_record_ = {};
+  delay_.Reset();
+  co_return joined;
 }
 
 // Until a controller has let this node in; only what cannot get better by waiting is an error.

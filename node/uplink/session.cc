@@ -95,7 +95,7 @@ asio::awaitable<void> Uplink::Run() {
       }
       if (ended.code() == absl::StatusCode::kFailedPrecondition) {
         // It answered, and did not take our certificate: perhaps it ran out.
-        const absl::Status renewed = co_await Renew(candidate);
+        const absl::Status renewed = co_await RenewOrJoin(candidate);
         if (!renewed.ok()) {
           state_.phase = UplinkState::Phase::kRefused;
           state_.reason = std::string(MessageOf(renewed));

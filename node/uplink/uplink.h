@@ -101,6 +101,7 @@ class Uplink {
   void LoadIdentity();
   asio::awaitable<absl::Status> Join();
   asio::awaitable<absl::Status> JoinAt(std::string target);
+  asio::awaitable<absl::Status> RenewOrJoin(std::string target);
   asio::awaitable<absl::Status> Renew(std::string target);
   asio::awaitable<absl::Status> TakeReply(api::JoinReply reply, std::string target,
                                           Sha256Digest controller_key);
