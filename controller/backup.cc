@@ -2,6 +2,7 @@
 #include "controller/backup.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,11 +80,48 @@ absl::Status AddMember(int tar, const std::string& name, const fs::path& from) {
   return WriteAll(tar, TarPadding(size), name);
 }
 
+// Made by root in a directory of another user, as `bramble-controller --restore` is run by hand for
+// a packaged service: what it makes belongs to whom the directory belongs to.
+class Owner {
+ public:
+  static absl::StatusOr<Owner> Of(const fs::path& directory) {
+    struct stat about {};
+    if (::stat(directory.c_str(), &about) != 0) {
+      return ErrnoStatus(errno, directory.string());
+    }
+    return Owner(about.st_uid, about.st_gid);
+  }
+  // Without following a link.
+  absl::Status Give(const fs::path& path) const {
+    if (::geteuid() != 0 || uid_ == 0) {
+      return absl::OkStatus();
+    }
+    BRAMBLE_ASSIGN_OR_RETURN(const Fd fd, OpenFile(path, O_RDONLY | O_NOFOLLOW));
+    return ::fchown(fd.get(), uid_, gid_) == 0 ? absl::OkStatus()
+                                               : ErrnoStatus(errno, path.string());
+  }
+
+ private:
+  Owner(uid_t uid, gid_t gid) : uid_(uid), gid_(gid) {}
+  uid_t uid_;
+  gid_t gid_;
+};
+
+// What SQLite and the store leave beside a database: a -wal of another one would be played into the
+// restored one.
+std::vector<fs::path> LeftoversOf(const fs::path& database) {
+  std::vector<fs::path> all;
+  for (const char* suffix : {"-wal", "-shm", "-journal", ".open"}) {
+    all.emplace_back(database.string() + suffix);
+  }
+  return all;
+}
+
 // One backup on its way into a state directory: every file is written as "PATH.restoring" first.
 class Restoring {
  public:
-  Restoring(const fs::path& from, const StatePaths& paths)
-      : from_(from), blobs_{.root = paths.Blobs()}, members_(MembersOf(paths)) {}
+  Restoring(const fs::path& from, const StatePaths& paths, const Owner& owner)
+      : from_(from), owner_(owner), blobs_{.root = paths.Blobs()}, members_(MembersOf(paths)) {}
 
   absl::Status UnpackAll(Undo& undo) {
     BRAMBLE_ASSIGN_OR_RETURN(const Fd tar, OpenFile(from_, O_RDONLY));
@@ -116,6 +154,7 @@ class Restoring {
   // The database last: without it the directory counts as empty.
   absl::Status PutInPlace() {
     for (const fs::path& path : in_place_) {
+      BRAMBLE_RETURN_IF_ERROR(owner_.Give(path.string() + kSuffix));
       if (::rename((path.string() + kSuffix).c_str(), path.c_str()) != 0) {
         return ErrnoStatus(errno, path.string());
       }
@@ -151,6 +190,11 @@ class Restoring {
 
   absl::Status Unpack(TarReader& archive, const TarEntry& entry, const fs::path& path, Undo& undo) {
     BRAMBLE_RETURN_IF_ERROR(MakeDirectories(path.parent_path(), 0700));
+    if (entry.name.starts_with(kBackupBlobs)) {
+      for (const fs::path& made : {path.parent_path(), blobs_.Sha256(), blobs_.root}) {
+        BRAMBLE_RETURN_IF_ERROR(owner_.Give(made));
+      }
+    }
     const std::string to = path.string() + kSuffix;
     BRAMBLE_ASSIGN_OR_RETURN(const Fd fd, OpenFile(to, O_WRONLY | O_CREAT | O_TRUNC, 0600));
     undo.Add([to] { ::unlink(to.c_str()); });
@@ -173,6 +217,7 @@ class Restoring {
   }
 
   const fs::path from_;
+  const Owner owner_;
   const BlobPaths blobs_;
   const std::vector<Member> members_;
   std::set<std::string> found_;
@@ -180,6 +225,16 @@ class Restoring {
 };
 
 }  // namespace
+
+absl::StatusOr<Fd> LockStateDirectory(const StatePaths& paths) {
+  BRAMBLE_ASSIGN_OR_RETURN(Fd lock, OpenFile(paths.Lock(), O_RDWR | O_CREAT, 0600));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return absl::FailedPreconditionError(
+        StrCat(paths.state.string(),
+               ": another bramble-controller uses this state directory; stop it first"));
+  }
+  return lock;
+}
 
 absl::Status WriteBackup(const StatePaths& paths, const fs::path& database, const fs::path& to) {
   BRAMBLE_ASSIGN_OR_RETURN(const Fd tar, OpenFile(to, O_WRONLY | O_CREAT | O_EXCL, 0600));
@@ -192,19 +247,36 @@ absl::Status WriteBackup(const StatePaths& paths, const fs::path& database, cons
 }
 
 absl::Status RestoreBackup(const fs::path& from, const StatePaths& paths) {
+  BRAMBLE_RETURN_IF_ERROR(MakeDirectories(paths.state, 0700));
+  BRAMBLE_ASSIGN_OR_RETURN(const Owner owner, Owner::Of(paths.state));
+  BRAMBLE_ASSIGN_OR_RETURN(const Fd lock, LockStateDirectory(paths));
+  BRAMBLE_RETURN_IF_ERROR(owner.Give(paths.Lock()));
   if (fs::exists(paths.Database())) {
     return absl::FailedPreconditionError(
         StrCat(paths.Database().string(),
                ": there is a database already; restore into an empty state directory, or move this "
                "one away first"));
   }
-  BRAMBLE_RETURN_IF_ERROR(MakeDirectories(paths.state, 0700));
+  for (const fs::path& leftover : LeftoversOf(paths.Database())) {
+    if (fs::exists(leftover)) {
+      return absl::FailedPreconditionError(
+          StrCat(leftover.string(),
+                 ": of a database that is no longer there; restore into an empty state directory, "
+                 "or move this one away first"));
+    }
+  }
   Undo undo;
-  Restoring restoring(from, paths);
+  Restoring restoring(from, paths, owner);
   if (const absl::Status unpacked = restoring.UnpackAll(undo); !unpacked.ok()) {
     return Annotate(unpacked, StrCat("backup ", from.string()));
   }
-  BRAMBLE_RETURN_IF_ERROR(MarkRestored(paths.Database().string() + kSuffix));
+  const std::string database = paths.Database().string() + kSuffix;
+  undo.Add([database] {
+    for (const fs::path& leftover : LeftoversOf(database)) {
+      ::unlink(leftover.c_str());
+    }
+  });
+  BRAMBLE_RETURN_IF_ERROR(MarkRestored(database));
   BRAMBLE_RETURN_IF_ERROR(restoring.PutInPlace());
   undo.Cancel();
   return absl::OkStatus();

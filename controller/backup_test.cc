@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -60,7 +61,7 @@ class BackupTest : public ::testing::Test {
     std::error_code error;
     for (fs::recursive_directory_iterator at(to_.state, error), end; !error && at != end;
          at.increment(error)) {
-      count += at->is_regular_file();
+      count += at->is_regular_file() && at->path() != to_.Lock();
     }
     return count;
   }
@@ -109,6 +110,57 @@ TEST_F(BackupTest, WhatIsNoWholeBackupIsRefusedAndLeavesNothing) {
     EXPECT_TRUE(absl::IsInvalidArgument(Restore(bad)));
     EXPECT_EQ(FilesThere(), 0u);
   }
+}
+
+TEST_F(BackupTest, WhatAnEarlierDatabaseLeftBehindIsRefusedAndKept) {
+  const std::string backup = Backup();
+  for (const char* suffix : {"-wal", "-shm", "-journal", ".open"}) {
+    const fs::path leftover = to_.Database().string() + suffix;
+    ASSERT_TRUE(MakeDirectories(to_.state, 0700).ok());
+    ASSERT_TRUE(WriteFileAtomically(leftover, "of another database").ok());
+    const absl::Status refused = Restore(backup);
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr(leftover.filename().string()));
+    EXPECT_EQ(FilesThere(), 1u);
+    EXPECT_EQ(ReadFile(leftover, 100).value_or(""), "of another database");
+    fs::remove(leftover);
+  }
+  EXPECT_TRUE(Restore(backup).ok());
+  EXPECT_FALSE(fs::exists(to_.Database().string() + ".restoring-wal"));
+  EXPECT_FALSE(fs::exists(to_.Database().string() + ".restoring-shm"));
+}
+
+TEST_F(BackupTest, NothingIsRestoredUnderALiveController) {
+  const std::string backup = Backup();
+  ASSERT_TRUE(MakeDirectories(to_.state, 0700).ok());
+  {
+    const absl::StatusOr<Fd> held = LockStateDirectory(to_);
+    ASSERT_TRUE(held.ok());
+    const absl::Status refused = Restore(backup);
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("stop it first"));
+    EXPECT_EQ(FilesThere(), 0u);
+  }
+  EXPECT_TRUE(Restore(backup).ok());
+}
+
+TEST_F(BackupTest, WhatRootRestoresBelongsToWhomTheDirectoryBelongsTo) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "only root can give files away";
+  }
+  constexpr uid_t kService = 12345;
+  ASSERT_TRUE(MakeDirectories(to_.state, 0700).ok());
+  ASSERT_EQ(::chown(to_.state.c_str(), kService, kService), 0);
+  ASSERT_TRUE(Restore(With(Backup(), {"a blob", "another"})).ok());
+  size_t seen = 0;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(to_.state)) {
+    struct stat about {};
+    ASSERT_EQ(::lstat(entry.path().c_str(), &about), 0);
+    EXPECT_EQ(about.st_uid, kService) << entry.path();
+    EXPECT_EQ(about.st_gid, kService) << entry.path();
+    ++seen;
+  }
+  EXPECT_GE(seen, 5u + 2u + 3u);  // keys and database, blobs, and directories
 }
 
 TEST(StateRoomTest, ADirectoryWithRoomIsReadyAndOneThatIsGoneIsNot) {

@@ -25,6 +25,9 @@ class LedgerCluster : public ClusterService {
   void LeaveAdoption(const Principal& who, WriteOptions options, WriteDone done) override;
   void AllowMoves(const Principal& who, WriteOptions options, WriteDone done) override;
   absl::StatusOr<Rendered> ListUsers(const Principal& who, const ListQuery& query) override;
+  void SetCertificate(std::string sha256) override {
+    settings_.certificate_sha256 = std::move(sha256);
+  }
   int64_t SignedTimeMs() override { return signed_clock_.Now(); }
 
   absl::StatusOr<Principal> Authenticate(std::string_view bearer) const;
@@ -36,7 +39,7 @@ class LedgerCluster : public ClusterService {
   Ledger& ledger_;
   NodeHealth& health_;
   SignedClock& signed_clock_;
-  const Settings settings_;
+  Settings settings_;
   std::string setup_code_;
   BootTime setup_ends_{};
   int attempts_left_ = 0;

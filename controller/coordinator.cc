@@ -50,6 +50,7 @@ struct Coordinator::Subjects {
   absl::Status OpenEpochAfterRestore();
   absl::Status RebuildAll();
   void Tidy();
+  std::vector<std::string> OldAnswers(WallTime now) const;
   void ForgetPendingNodes(Change& change, WallTime now);
 
   const CoordinatorSettings settings;
@@ -113,6 +114,7 @@ absl::Status Coordinator::Subjects::OpenEpochAfterRestore() {
   for (NodeRecord& node : all) {
     node.session_value.clear();
     node.previous_session_value.clear();
+    node.tombstones.clear();  // what it moved away may have been moved back since
     change.Put(std::move(node));
   }
   change.MarkAdopted();
@@ -174,6 +176,32 @@ void Coordinator::Subjects::ForgetPendingNodes(Change& change, WallTime now) {
   }
 }
 
+// The answers to keyed writes that are given up, at most kErasedAtOnce: those of yesterday, and the
+// oldest of what is more than kMaxIdempotencyRows.
+std::vector<std::string> Coordinator::Subjects::OldAnswers(WallTime now) const {
+  const auto& entries = ledger.state().idempotency().entries();
+  std::vector<std::string> old;
+  for (const auto& [id, entry] : entries) {
+    if (entry.record.created_at + kIdempotencyKept <= now && old.size() < kErasedAtOnce) {
+      old.push_back(id);
+    }
+  }
+  if (!old.empty() || entries.size() <= kMaxIdempotencyRows) {
+    return old;
+  }
+  std::vector<std::pair<WallTime, std::string>> by_age;
+  for (const auto& [id, entry] : entries) {
+    by_age.emplace_back(entry.record.created_at, id);
+  }
+  const size_t count = std::min(entries.size() - kMaxIdempotencyRows, kErasedAtOnce);
+  const auto end = by_age.begin() + static_cast<std::ptrdiff_t>(count);
+  std::partial_sort(by_age.begin(), end, by_age.end());
+  for (auto row = by_age.begin(); row != end; ++row) {
+    old.push_back(row->second);
+  }
+  return old;
+}
+
 void Coordinator::Subjects::Tidy() {
   const BootTime now = ledger.clock().Boot();
   if (now < next_tidy || !ledger.Writable().ok()) {
@@ -184,14 +212,12 @@ void Coordinator::Subjects::Tidy() {
   const Principal system = Principal::System();
   Change change(ledger, system, "cluster.tidy");
   change.OmitAudit();
-  std::vector<std::string> old;
-  for (const auto& [id, entry] : ledger.state().idempotency().entries()) {
-    if (entry.record.created_at + kIdempotencyKept <= wall && old.size() < kErasedAtOnce) {
-      old.push_back(id);
-    }
-  }
+  const std::vector<std::string> old = OldAnswers(wall);
   for (const std::string& id : old) {
     change.Erase(RowKind::kIdempotency, id);
+  }
+  if (old.size() >= kErasedAtOnce) {
+    next_tidy = now;  // there may be more
   }
   ForgetPendingNodes(change, wall);
   // A shorter time counts only once no lease of the longer one can be held any more.

@@ -9,8 +9,6 @@
 namespace bramble::controller {
 namespace {
 
-constexpr std::chrono::seconds kCommandDeadline{60};
-
 std::string Field(const NodeRecord& record, std::string_view key) {
   const api::Node& node = record.api;
   if (key == "name") return node.name.str();

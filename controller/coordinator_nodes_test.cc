@@ -254,5 +254,37 @@ TEST_F(NodesTest, StrangersAndNodesLearnNothing) {
   EXPECT_EQ(removed.status(), NotFound("node", "pi-1"));
 }
 
+TEST_F(NodesTest, ANodeThatCouldNotBeSwitchedOffIsBack) {
+  const auto ordered = Do([&](WriteDone done) {
+    coordinator_->nodes().Command(Admin(), "pi-1", "poweroff", {}, {}, std::move(done));
+  });
+  ASSERT_TRUE(ordered.ok());
+  ASSERT_EQ(Node("pi-1").state, NodeState::kOff);
+  ASSERT_FALSE(nodes_["pi-1"].commands.empty());
+  coordinator_->sessions().OnMessage(
+      nodes_["pi-1"].link,
+      api::CommandResult{.command_id = nodes_["pi-1"].commands.back().command_id,
+                         .error_code = "failed",
+                         .error = "systemctl: no such unit"});
+  Settle();
+
+  EXPECT_EQ(Node("pi-1").state, NodeState::kReady);
+  EXPECT_THAT(EventTypes(), testing::Contains("node.poweroff_failed"));
+  PassWithHeartbeats(std::chrono::minutes(5), {});
+  EXPECT_EQ(Node("pi-1").state, NodeState::kUnreachable) << "it is watched again";
+}
+
+TEST_F(NodesTest, ANodeThatIsStillHeardLongAfterItWasSwitchedOffIsBack) {
+  ASSERT_TRUE(Do([&](WriteDone done) {
+                coordinator_->nodes().Command(Admin(), "pi-1", "poweroff", {}, {}, std::move(done));
+              }).ok());
+  PassWithHeartbeats(std::chrono::seconds(50), {"pi-1"});
+  EXPECT_EQ(Node("pi-1").state, NodeState::kOff) << "it may still be going down";
+  PassWithHeartbeats(std::chrono::seconds(30), {"pi-1"});
+
+  EXPECT_EQ(Node("pi-1").state, NodeState::kReady);
+  EXPECT_THAT(EventTypes(), testing::Contains("node.poweroff_failed"));
+}
+
 }  // namespace
 }  // namespace bramble::controller

@@ -279,5 +279,173 @@ TEST_F(RestoreTest, ATombstoneIsRepeatedUntilTheNodeConfirms) {
   EXPECT_FALSE(nodes_[home].containers.contains(id));
 }
 
+class MovedTest : public RestoreTest {
+ protected:
+  void SetUp() override {
+    AddImage();
+    AddNode("pi-1");
+    ASSERT_TRUE(Create(Request("web", /*movable=*/true)).ok());
+    ReportAll("pi-1");
+    id_ = Container("web").id.str();
+    AddNode("pi-2");
+  }
+  void Drain(const std::string& name) {
+    ASSERT_TRUE(Do([&](WriteDone done) {
+                  coordinator_->nodes().Drain(Admin(), name, {}, {}, std::move(done));
+                }).ok());
+  }
+  // Both nodes do what they are told until "web" is told to `name`.
+  void ReportUntilOn(const std::string& name, const std::string& from) {
+    for (int round = 0; round < 10 && Container("web").status.node != name; ++round) {
+      ReportAll(from, false);
+      Pass(std::chrono::seconds(3));
+    }
+    ASSERT_EQ(Container("web").status.node, name);
+  }
+  void ReportBoth() {
+    for (int round = 0; round < 3; ++round) {
+      ReportAll("pi-1", false);
+      ReportAll("pi-2", false);
+      Pass(std::chrono::seconds(3));
+    }
+  }
+  // The store when "web" had failed over to pi-2 and pi-1 was still to destroy its copy; since then
+  // it has, and "web" is on pi-1 again.
+  MemoryStore::Copy CopyFromBeforeItWasMovedBack() {
+    Disconnect("pi-1");
+    PassWithHeartbeats(std::chrono::minutes(10), {"pi-2"});
+    EXPECT_EQ(Container("web").status.node, "pi-2");
+    ReportAll("pi-2", false);
+    EXPECT_FALSE(coordinator_->state().FindNode("pi-1")->tombstones.empty());
+    MemoryStore::Copy copy = store_.Save();
+    Connect("pi-1");
+    ReportBoth();
+    EXPECT_TRUE(coordinator_->state().FindNode("pi-1")->tombstones.empty());
+    Drain("pi-2");
+    ReportUntilOn("pi-1", "pi-2");
+    ReportBoth();
+    EXPECT_TRUE(nodes_["pi-1"].containers.contains(id_));
+    EXPECT_FALSE(nodes_["pi-2"].containers.contains(id_));
+    return copy;
+  }
+  void RestoreBackup(const MemoryStore::Copy& backup) {
+    store_.Restore(backup, /*as_backup=*/true);
+    Restart();
+  }
+
+  std::string id_;
+};
+
+TEST_F(MovedTest, ATombstoneOfTheBackupDestroysNothingThatWasMovedBack) {
+  const MemoryStore::Copy backup = CopyFromBeforeItWasMovedBack();
+  RestoreBackup(backup);
+  ReconnectAll();
+  Pass(std::chrono::seconds(5));
+  ReportBoth();
+
+  EXPECT_TRUE(nodes_["pi-1"].containers.contains(id_)) << "the only copy";
+  EXPECT_FALSE(nodes_["pi-2"].containers.contains(id_)) << "no empty one is made";
+  EXPECT_EQ(Container("web").status.node, "pi-1");
+  EXPECT_EQ(Container("web").status.state, ContainerState::kRunning);
+  EXPECT_THAT(EventTypes(), Contains("container.adopted"));
+}
+
+TEST_F(MovedTest, ATombstoneOfARolledBackSnapshotDestroysNothingThatWasMovedBack) {
+  const MemoryStore::Copy snapshot = CopyFromBeforeItWasMovedBack();
+  store_.Restore(snapshot, /*as_backup=*/false);
+  Restart();
+  ReconnectAll();
+  Pass(std::chrono::seconds(5));
+  ReportBoth();
+
+  EXPECT_GT(coordinator_->state().cluster().epoch, 1u);
+  EXPECT_TRUE(nodes_["pi-1"].containers.contains(id_)) << "the only copy";
+  EXPECT_EQ(Container("web").status.node, "pi-1");
+}
+
+TEST_F(MovedTest, WhatWasMovedAfterTheBackupIsFollowedToWhereItIs) {
+  for (const bool home_first : {true, false}) {
+    const MemoryStore::Copy backup = store_.Save();
+    const std::string home = Container("web").status.node;
+    const std::string other = home == "pi-1" ? "pi-2" : "pi-1";
+    Drain(home);
+    ReportUntilOn(other, home);
+    ReportBoth();
+    ASSERT_FALSE(nodes_[home].containers.contains(id_));
+
+    RestoreBackup(backup);
+    ASSERT_EQ(Container("web").status.node, home);
+    Connect(home_first ? home : other);
+    EXPECT_FALSE(nodes_[home].containers.contains(id_)) << "not before the other has reported";
+    ReconnectAll();
+    Pass(std::chrono::seconds(5));
+
+    EXPECT_EQ(Container("web").status.node, other);
+    EXPECT_FALSE(nodes_[home].containers.contains(id_)) << "no second copy";
+    EXPECT_TRUE(nodes_[other].containers.contains(id_));
+    EXPECT_TRUE(nodes_[home].buried.empty());
+    EXPECT_TRUE(nodes_[other].buried.empty());
+    EXPECT_FALSE(coordinator_->state().cluster().adopting);
+  }
+}
+
+TEST_F(MovedTest, AContainerThatTwoNodesHoldIsSaidAndBothAreLeftAlone) {
+  const MemoryStore::Copy backup = store_.Save();
+  nodes_["pi-2"].containers[id_] = nodes_["pi-1"].containers.at(id_);
+  RestoreBackup(backup);
+  ReconnectAll();
+  Pass(std::chrono::seconds(5));
+  ReportBoth();
+
+  EXPECT_THAT(EventTypes(), Contains("container.duplicate"));
+  EXPECT_EQ(Container("web").status.node, "pi-1");
+  EXPECT_TRUE(nodes_["pi-1"].containers.contains(id_));
+  EXPECT_TRUE(nodes_["pi-2"].containers.contains(id_));
+}
+
+TEST_F(MovedTest, AStoppedCopyBesideANodeThatIsNotHeardIsLeftAlone) {
+  const MemoryStore::Copy backup = store_.Save();
+  api::NodeContainer copy = nodes_["pi-1"].containers.at(id_);
+  copy.spec.desired = api::DesiredState::kStopped;
+  nodes_["pi-2"].containers[id_] = copy;
+  RestoreBackup(backup);
+  Connect("pi-2");
+  PassWithHeartbeats(std::chrono::seconds(310), {"pi-2"});
+
+  EXPECT_FALSE(coordinator_->state().cluster().adopting);
+  EXPECT_THAT(EventTypes(), Contains("container.duplicate"));
+  EXPECT_THAT(EventTypes(), testing::Not(Contains("container.adopted")));
+}
+
+TEST_F(MovedTest, WhatIsOnNoNodeAfterARestoreIsMadeAnewOnlyOnceAllHaveReported) {
+  const MemoryStore::Copy backup = store_.Save();
+  nodes_["pi-1"].containers.clear();
+  RestoreBackup(backup);
+  Connect("pi-1");
+  EXPECT_TRUE(nodes_["pi-1"].containers.empty());
+  Connect("pi-2");
+  Pass(std::chrono::seconds(3));
+
+  EXPECT_TRUE(nodes_["pi-1"].containers.contains(id_));
+  EXPECT_THAT(EventTypes(), Contains("container.missing"));
+}
+
+TEST_F(RestoreTest, AnswersToKeyedWritesAreForgottenAsFastAsTheyCome) {
+  for (int i = 0; i < 2500; ++i) {
+    const std::string key = "key-" + std::to_string(i);
+    Do([&](WriteDone done) {
+      coordinator_->tokens().Create(Admin(), {.max_uses = 1}, {.idempotency_key = key},
+                                    std::move(done));
+    })
+        .status()
+        .IgnoreError();
+  }
+  ASSERT_GE(coordinator_->state().idempotency().entries().size(), 2000u);
+  clock_.Advance(std::chrono::hours(25));
+  Pass(std::chrono::seconds(3));
+
+  EXPECT_TRUE(coordinator_->state().idempotency().entries().empty());
+}
+
 }  // namespace
 }  // namespace bramble::controller

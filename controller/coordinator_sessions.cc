@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kMaxCommandsWaiting = 1000;
 // Not at every heartbeat: each time the lists of nodes are rendered anew.
 constexpr std::chrono::seconds kSeenEvery{30};
+constexpr std::string_view kPowerOff = "node.poweroff";
 
 SharedText Shared(const api::ControllerMessage& message) {
   return std::make_shared<const std::string>(api::Encode(message));
@@ -152,6 +153,18 @@ void LedgerSessions::OnHeartbeat(const NodeId& node, Session& session,
     parts_.ledger.Commit(std::move(change), nullptr);
     record = parts_.ledger.state().nodes().Find(node.str());
   }
+  if (record->api.state != api::NodeState::kOff) {
+    session.off_since.reset();
+  } else if (!session.off_since.has_value()) {
+    session.off_since = parts_.ledger.clock().Boot();
+  } else if (parts_.ledger.clock().Boot() - *session.off_since >= kCommandDeadline) {
+    session.off_since.reset();
+    const Principal system = Principal::System();
+    Change change(parts_.ledger, system, "node.poweroff_failed");
+    TakeBackOff(change, *record, "it was ordered off and is still heard; switch it off again");
+    parts_.ledger.Commit(std::move(change), nullptr);
+    record = parts_.ledger.state().nodes().Find(node.str());
+  }
   if (heartbeat.clock_step_ms != 0) {
     const Principal who = Principal::Node(node, record->api.name);
     Change change(parts_.ledger, who, "node.clock_stepped");
@@ -225,7 +238,23 @@ void LedgerSessions::OnCommandResult(const NodeId& node, const api::CommandResul
                                   : absl::FailedPreconditionError(StrCat(
                                         "node \"", record->api.name.str(), "\": ", result.error));
   parts_.operations.Finish(change, operation, status, result.result);
+  const OperationRecord* of = parts_.ledger.state().operations().Find(operation.str());
+  if (!status.ok() && of != nullptr && of->api.kind == kPowerOff) {
+    TakeBackOff(change, *record, std::string(MessageOf(status)));
+  }
   parts_.ledger.Commit(std::move(change), nullptr);
+}
+
+void LedgerSessions::TakeBackOff(Change& change, const NodeRecord& found, std::string why) {
+  if (found.api.state != api::NodeState::kOff) {
+    return;
+  }
+  NodeRecord node = found;
+  node.api.state = api::NodeState::kReady;
+  node.api.reason.clear();
+  change.AddEvent("node.poweroff_failed", ReferenceTo(node), std::move(why));
+  parts_.health.Watch(node);
+  parts_.fleet.Put(change, std::move(node));
 }
 
 void LedgerSessions::OnReload() {
@@ -248,7 +277,10 @@ void LedgerSessions::Reapply(const NodeId& node) {
   for (const auto& [id, observed] : session.observed) {
     Observe(change, node, observed);
   }
-  if (session.welcomed && !session.synced && !parts_.ledger.state().cluster().adopting) {
+  if (session.reported) {
+    NoteMissing(change, node, session);
+  }
+  if (session.welcomed && !session.synced && !TakingStock()) {
     QueueFull(change, node, session);
   }
   parts_.ledger.Commit(std::move(change), nullptr);
@@ -270,8 +302,14 @@ void LedgerSessions::Tick() {
   }
   const State& state = parts_.ledger.state();
   if (!state.cluster().adopting) {
-    adopting_since_.reset();
-    reported_.clear();
+    if (adopting_since_.has_value()) {  // a person ended it
+      const Principal system = Principal::System();
+      Change change(parts_.ledger, system, "cluster.adopted");
+      EndStock(change);
+      if (!change.empty()) {
+        parts_.ledger.Commit(std::move(change), nullptr);
+      }
+    }
     return;
   }
   const BootTime now = parts_.ledger.clock().Boot();
@@ -288,12 +326,25 @@ void LedgerSessions::Tick() {
   }
   const Principal system = Principal::System();
   Change change(parts_.ledger, system, "cluster.adopted");
+  EndStock(change);
   ClusterRecord cluster = state.cluster();
   cluster.adopting = false;
   change.Put(std::move(cluster));
   change.AddEvent("cluster.adopted", {"cluster", state.cluster().id.str(), "", ""},
                   all ? "every node has reported" : "some nodes have not reported");
   parts_.ledger.Commit(std::move(change), nullptr);
+}
+
+void LedgerSessions::EndStock(Change& change) {
+  TakeStock(change);
+  for (auto& [node, session] : sessions_) {
+    for (auto& [id, observed] : session.observed) {
+      observed.definition.reset();
+    }
+  }
+  adopting_since_.reset();
+  reported_.clear();
+  reapply_ = true;  // what was held back while stock was taken: orders, and what is missing
 }
 
 }  // namespace bramble::controller

@@ -412,5 +412,119 @@ TEST_F(SessionsTest, SignedTimeNeverGoesBackOverARestartWithAWrongClock) {
   EXPECT_GE(coordinator_->cluster().SignedTimeMs(), highest);
 }
 
+TEST_F(SessionsTest, ACardWhoseSessionValueCouldNotBeSavedIsNoClone) {
+  AddNode("pi-1");
+  PlayedNode& node = nodes_["pi-1"];
+  const std::string saved = node.session_value;
+  for (int i = 0; i < 2; ++i) {
+    Disconnect("pi-1");
+    Connect("pi-1");
+  }
+  // Its disk was full all the while, and now its power is cut: the connection hangs.
+  node.session_value = saved;
+  node.boot_id = "boot-2";
+  Connect("pi-1");
+
+  EXPECT_EQ(Node("pi-1").state, NodeState::kReady);
+  EXPECT_THAT(EventTypes(), Contains("node.session_lost"));
+}
+
+TEST_F(SessionsTest, ACardWithoutASessionValueIsDoubtfulAndNoClone) {
+  nodes_["pi-1"].serial = "";
+  ASSERT_TRUE(Join("pi-1", TokenText()).ok());
+  nodes_["pi-1"].serial = "";
+  for (int i = 0; i < 2; ++i) {
+    Connect("pi-1");
+    Disconnect("pi-1");
+  }
+  nodes_["pi-1"].session_value.clear();
+  nodes_["pi-1"].boot_id = "boot-2";
+  Connect("pi-1");
+
+  EXPECT_EQ(Node("pi-1").state, NodeState::kReady);
+  EXPECT_THAT(EventTypes(), Contains("node.session_lost"));
+}
+
+TEST_F(SessionsTest, ANodeFarBeyondTheEpochIsSaidOnce) {
+  AddNode("pi-1");
+  nodes_["pi-1"].version = {.epoch = 5'000'000, .generation = 1};
+  for (int i = 0; i < 3; ++i) {
+    Disconnect("pi-1");
+    Connect("pi-1");
+  }
+
+  EXPECT_EQ(coordinator_->state().cluster().epoch, 1u);
+  const std::vector<std::string> types = EventTypes();
+  EXPECT_EQ(std::count(types.begin(), types.end(), "node.epoch_refused"), 1);
+}
+
+TEST_F(SessionsTest, NodesThatWereDeadForWeeksDoNotFreezeAPoolWhenTheControllerStarts) {
+  AddImage();
+  for (int i = 1; i <= 6; ++i) {
+    AddNode("pi-" + std::to_string(i));
+  }
+  const std::vector<std::string> alive = {"pi-4", "pi-5", "pi-6"};
+  for (const char* lost : {"pi-1", "pi-2", "pi-3"}) {
+    Disconnect(lost);
+  }
+  PassWithHeartbeats(std::chrono::minutes(20), alive);
+  ASSERT_THAT(EventTypes(), Contains("cluster.moves_frozen"));
+  ASSERT_TRUE(Do([&](WriteDone done) {
+                coordinator_->cluster().AllowMoves(Admin(), {}, std::move(done));
+              }).ok());
+  PassWithHeartbeats(std::chrono::minutes(2), alive);
+  auto frozen = [this] {
+    return json::parse(*coordinator_->cluster().Get(Admin())->body).at("moves_frozen").as_bool();
+  };
+  ASSERT_FALSE(frozen());
+
+  Restart();
+  for (const std::string& name : alive) {
+    Connect(name);
+  }
+  PassWithHeartbeats(std::chrono::minutes(3), alive);
+  EXPECT_FALSE(frozen());
+}
+
+TEST_F(SessionsTest, AFrozenPoolIsFrozenAgainAfterAStart) {
+  for (int i = 1; i <= 6; ++i) {
+    AddNode("pi-" + std::to_string(i));
+  }
+  const std::vector<std::string> alive = {"pi-4", "pi-5", "pi-6"};
+  for (const char* lost : {"pi-1", "pi-2", "pi-3"}) {
+    Disconnect(lost);
+  }
+  PassWithHeartbeats(std::chrono::minutes(40), alive);
+  Restart();
+  for (const std::string& name : alive) {
+    Connect(name);
+  }
+  PassWithHeartbeats(std::chrono::minutes(3), alive);
+  EXPECT_TRUE(
+      json::parse(*coordinator_->cluster().Get(Admin())->body).at("moves_frozen").as_bool());
+}
+
+TEST_F(SessionsTest, AOneShotThatHadEndedDoesNotRunAgainElsewhere) {
+  AddImage();
+  AddNode("pi-1");
+  CreateContainer request = Request("job", /*movable=*/true);
+  request.spec.restart.policy = api::RestartPolicy::kNever;
+  ASSERT_TRUE(Create(request).ok());
+  ReportAll("pi-1");
+  AddNode("pi-2");
+  PlayedNode& node = nodes_["pi-1"];
+  api::ObservedContainer ended =
+      Observed(node.containers.begin()->second, api::ContainerState::kStopped);
+  ended.exit_code = 0;
+  coordinator_->sessions().OnMessage(node.link,
+                                     api::Report{.version = node.version, .containers = {ended}});
+  Settle();
+  Disconnect("pi-1");
+  PassWithHeartbeats(std::chrono::minutes(20), {"pi-2"});
+
+  EXPECT_EQ(Home("job"), "pi-1");
+  EXPECT_TRUE(nodes_["pi-2"].containers.empty());
+}
+
 }  // namespace
 }  // namespace bramble::controller

@@ -38,6 +38,8 @@ struct WriteOptions {
 };
 inline constexpr size_t kMaxIdempotencyKey = 64;
 inline constexpr std::chrono::hours kIdempotencyKept{24};
+// Beyond these the oldest are forgotten sooner: each holds an answer, of 1 to 2 KiB.
+inline constexpr size_t kMaxIdempotencyRows = 20'000;
 
 // What a durable write answers.
 struct Written {

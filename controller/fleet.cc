@@ -103,6 +103,18 @@ void Fleet::Put(Change& change, ContainerRecord record) {
   Follow(*ledger_.state().containers().Find(id.str()), Next(change));
 }
 
+void Fleet::PutWhereFound(Change& change, ContainerRecord record) {
+  const ContainerId id = record.api.id;
+  const ContainerRecord* before = ledger_.state().containers().Find(id.str());
+  const NodeId left = before == nullptr ? NodeId() : before->api.status.node_id;
+  change.Put(std::move(record));
+  if (!left.empty()) {
+    desired_[left].Drop(id, Next(change));
+    dirty_.insert(left);
+  }
+  Follow(*ledger_.state().containers().Find(id.str()), Next(change));
+}
+
 void Fleet::Put(Change& change, NodeRecord record) {
   const std::string id = record.api.id.str();
   change.Put(std::move(record));

@@ -31,6 +31,9 @@ class Fleet {
 
   void Put(Change& change, ContainerRecord record);
   void Put(Change& change, NodeRecord record);
+  // `record` is found on a node other than the one that it was recorded on: it is followed there,
+  // and nothing is destroyed anywhere.
+  void PutWhereFound(Change& change, ContainerRecord record);
   // The row goes; nothing is destroyed on the node by this.
   void EraseContainer(Change& change, const ContainerId& id);
   // Its containers must have been put elsewhere before.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // bramble-controller: reads flags and configuration, builds every part in order, runs the loop.
 // This is the map of the program.
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cstdio>
@@ -115,12 +113,7 @@ absl::Status PrepareDirectories(Program& program) {
     BRAMBLE_RETURN_IF_ERROR(Annotate(MakeDirectories(path, 0700),
                                      "create it for this user, or name another (--state, --run)"));
   }
-  BRAMBLE_ASSIGN_OR_RETURN(program.lock, OpenFile(paths.Lock(), O_RDWR | O_CREAT, 0600));
-  if (::flock(program.lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(
-        StrCat(paths.state.string(),
-               ": another bramble-controller uses this state directory; stop it first"));
-  }
+  BRAMBLE_ASSIGN_OR_RETURN(program.lock, LockStateDirectory(paths));
   std::error_code error;
   fs::remove_all(paths.Temporary(), error);
   return MakeDirectories(paths.Temporary(), 0700);
@@ -356,6 +349,8 @@ absl::Status RenewCertificate(Program& program) {
   }
   program.log.Info("server_certificate_renewed", {{"sha256", server.chain[0].Fingerprint().Hex()}});
   BRAMBLE_RETURN_IF_ERROR(program.people_tls->SetCertificate(server.chain, server.key));
+  program.certificate_sha256 = server.chain[0].Fingerprint().Hex();
+  program.coordinator->cluster().SetCertificate(program.certificate_sha256);
   return program.nodes_tls->SetCertificate(server.chain, server.key);
 }
 

@@ -15,6 +15,18 @@ bool IsMovable(const ContainerRecord& record) {
   return record.api.spec.placement.placement_class == api::PlacementClass::kMovable;
 }
 
+// Its last run is over and its rule does not begin another: elsewhere it would run a second time.
+bool HasEnded(const ContainerRecord& record) {
+  const api::ContainerStatus& status = record.api.status;
+  const api::RestartPolicy policy = record.api.spec.restart.policy;
+  if (status.started_at.has_value() || !status.exit_code.has_value() ||
+      status.observed_generation < record.api.generation) {
+    return false;
+  }
+  return policy == api::RestartPolicy::kNever ||
+         (policy == api::RestartPolicy::kOnFailure && *status.exit_code == 0);
+}
+
 }  // namespace
 
 NodeHealth::NodeHealth(Ledger& ledger, Fleet& fleet, OperationTracker& operations,
@@ -33,10 +45,23 @@ void NodeHealth::Rebuild(BootTime started) {
     const NodeRecord& node = entry.record;
     if (Watched(node) && !liveness_.LastHeard(node.api.id).has_value()) {
       Watch(node);
+      if (LostLongAgo(node)) {
+        breaker_.Forgive(node.api.id, started);
+      }
     } else if (!Watched(node)) {
       Forget(node.api.id);
     }
   }
+}
+
+// Unreachable for longer than the window when this controller started, and not held by the breaker
+// then: its loss is no part of what may be going on now.
+bool NodeHealth::LostLongAgo(const NodeRecord& node) const {
+  const auto& frozen = ledger_.state().cluster().frozen_pools;
+  return node.api.state == api::NodeState::kUnreachable && !frozen.contains(node.api.pool) &&
+         node.api.last_seen_at.has_value() &&
+         *node.api.last_seen_at + settings_.mass_loss.window + settings_.timing.lost_after <=
+             ledger_.clock().Wall();
 }
 
 void NodeHealth::Watch(const NodeRecord& node) {
@@ -161,10 +186,17 @@ void NodeHealth::AdvanceBreaker() {
   }
   const Principal system = Principal::System();
   Change change(ledger_, system, "cluster.moves");
+  ClusterRecord cluster = ledger_.state().cluster();
   for (const MassLossChange& mass : changes) {
     change.AddEvent(mass.frozen ? "cluster.moves_frozen" : "cluster.moves_allowed",
                     {"cluster", ledger_.state().cluster().id.str(), mass.pool, ""}, mass.text);
+    if (mass.frozen) {
+      cluster.frozen_pools.insert(mass.pool);
+    } else {
+      cluster.frozen_pools.erase(mass.pool);
+    }
   }
+  change.Put(std::move(cluster));
   ledger_.Commit(std::move(change), nullptr);
 }
 
@@ -181,7 +213,8 @@ void NodeHealth::AllowMoves() {
 FailoverQuery NodeHealth::QueryFor(const ContainerRecord& record, const NodeRecord& node) const {
   FailoverQuery query;
   query.movable = IsMovable(record);
-  query.wanted_running = record.api.spec.desired == api::DesiredState::kRunning;
+  query.wanted_running =
+      record.api.spec.desired == api::DesiredState::kRunning && !HasEnded(record);
   query.node_unreachable =
       node.api.state == api::NodeState::kUnreachable || node.api.state == api::NodeState::kOff;
   query.pool_frozen = breaker_.Frozen(node.api.pool);

@@ -44,6 +44,7 @@ class NodeHealth {
   void OnBack(std::function<void(const NodeId&)> hook) { on_back_ = std::move(hook); }
 
  private:
+  bool LostLongAgo(const NodeRecord& node) const;
   void Apply(Change& change, const LivenessChange& liveness);
   void SetUnknown(Change& change, const NodeId& node);
   void AdvanceBreaker();

@@ -5,6 +5,9 @@
 
 namespace bramble::controller {
 
+// A command that is sent to a node is answered within this, or has failed.
+inline constexpr std::chrono::seconds kCommandDeadline{60};
+
 // Operations from their start to their end: what is asked of a container is done when its node
 // reports it.
 class OperationTracker {

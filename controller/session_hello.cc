@@ -26,13 +26,19 @@ LedgerSessions::Identity LedgerSessions::Compare(const NodeRecord& record, const
       hello.session_value == record.previous_session_value) {
     return Identity::kSame;
   }
+  // Its own board, or nothing shown at all (its disk was full, or its journal is lost): a copy
+  // brings a value of some session with it.
+  const bool same_board = !known_serial.empty() && known_serial == serial;
+  if (hello.session_value.empty()) {
+    return Identity::kDoubtful;
+  }
   const auto other = sessions_.find(record.api.id);
   const bool alive =
       other != sessions_.end() && other->second.welcomed && other->second.link != session.link;
   const auto heard = parts_.health.LastHeard(record.api.id);
   const bool lately = heard.has_value() && parts_.ledger.clock().Boot() - *heard < kAliveWithin &&
                       record.api.inventory.boot_id != hello.inventory.boot_id;
-  return alive || lately ? Identity::kClone : Identity::kDoubtful;
+  return !same_board && (alive || lately) ? Identity::kClone : Identity::kDoubtful;
 }
 
 void LedgerSessions::SendHeldAndEnd(LinkId link, api::Held held) {
@@ -128,6 +134,8 @@ void LedgerSessions::OpenEpoch(Change& change, uint64_t epoch, std::string why, 
   for (NodeRecord& node : nodes) {
     node.session_value.clear();
     node.previous_session_value.clear();
+    // Of the history that is given up: what it moved away may have been moved back since.
+    node.tombstones.clear();
     const NodeId id = node.api.id;
     parts_.fleet.Put(change, std::move(node));
     if (id != by) {
@@ -207,6 +215,16 @@ void LedgerSessions::OnHello(const NodeId& id, Session& session, const api::Hell
                      "nothing is destroyed, and what nodes run is adopted"),
               id);
     record = parts_.ledger.state().nodes().Find(id.str());
+  } else if (hello.version > parts_.fleet.Now() && epochs_refused_.insert(id).second) {
+    change.AddEvent(
+        "node.epoch_refused", ReferenceTo(*record),
+        StrCat("it says that it has seen epoch ", hello.version.epoch, ", more than ",
+               kMaxEpochsAhead, " beyond this controller's ", parts_.fleet.Now().epoch,
+               ", and takes no order from it: its journal is damaged, or it is of another cluster; "
+               "`bramble node remove ",
+               record->api.name.str(),
+               " --force`, then empty its state "
+               "directory and let it join anew"));
   }
   const Identity identity = Compare(*record, session, hello);
   if (identity == Identity::kClone) {
@@ -245,7 +263,7 @@ void LedgerSessions::OnHello(const NodeId& id, Session& session, const api::Hell
   }
   QueueWelcome(change, *record, session.link);
   sessions_[id] = session;
-  if (!parts_.ledger.state().cluster().adopting) {
+  if (!TakingStock()) {
     QueueFull(change, id, sessions_[id]);
   }
   parts_.ledger.Commit(std::move(change), nullptr);

@@ -19,6 +19,7 @@ void LedgerSessions::OnReport(const NodeId& node, Session& session, api::Report 
   session.applied = report.version;
   if (report.full) {
     session.observed.clear();
+    session.reported = true;
     reported_.insert(node);
   }
   const bool images = report.full || report.images_changed;
@@ -30,17 +31,21 @@ void LedgerSessions::OnReport(const NodeId& node, Session& session, api::Report 
   for (api::ObservedContainer& observed : report.containers) {
     Observe(change, node, observed);
     const ContainerId id = observed.id;
-    observed.definition.reset();
+    if (!TakingStock()) {
+      observed.definition.reset();  // TakeStock may want it, nobody later
+    }
     session.observed[id] = std::move(observed);
   }
   for (const ContainerId& id : report.removed) {
     session.observed.erase(id);
     OnRemoved(change, node, id, report.version);
   }
+  // While stock is taken another node may hold what this one lacks: it is told nothing until then.
+  const bool adopting = TakingStock();
   if (report.full) {
     NoteMissing(change, node, session);
   }
-  if (report.full && !session.synced) {
+  if (report.full && !session.synced && !adopting) {
     QueueFull(change, node, session);
   }
   const bool anything = !change.empty() || session.synced;
@@ -53,6 +58,9 @@ void LedgerSessions::OnReport(const NodeId& node, Session& session, api::Report 
 }
 
 void LedgerSessions::NoteMissing(Change& change, const NodeId& node, const Session& session) {
+  if (TakingStock()) {
+    return;
+  }
   const std::set<std::string> ids = parts_.ledger.state().ContainersOn(node);
   for (const std::string& id : ids) {
     const ContainerRecord& found = *parts_.ledger.state().containers().Find(id);
@@ -168,6 +176,70 @@ void CopyObserved(const api::ObservedContainer& observed, api::ContainerStatus& 
 
 }  // namespace
 
+void LedgerSessions::TakeStock(Change& change) {
+  const State& state = parts_.ledger.state();
+  for (const auto& [node, session] : sessions_) {
+    const NodeRecord* record = state.nodes().Find(node.str());
+    if (record == nullptr) {
+      continue;
+    }
+    for (const auto& [id, observed] : session.observed) {
+      const ContainerRecord* found = state.containers().Find(id.str());
+      if (found == nullptr || found->api.deleting || found->api.status.node_id == node) {
+        continue;
+      }
+      const NodeId& recorded = found->api.status.node_id;
+      const auto other = sessions_.find(recorded);
+      const bool both = other != sessions_.end() && other->second.observed.contains(id);
+      // Beside a node that nobody has heard, only a copy that runs is surely the one in use.
+      const bool sure = recorded.empty() || reported_.contains(recorded) ||
+                        observed.state == ContainerState::kRunning;
+      if (!both && sure) {
+        FollowFound(change, *record, *found, observed);
+        continue;
+      }
+      change.AddEvent(
+          "container.duplicate", ReferenceTo(*found),
+          StrCat("node \"", record->api.name.str(), "\" holds a copy of it (",
+                 api::kContainerStateNames[static_cast<size_t>(observed.state)],
+                 ") beside that of node \"", found->api.status.node, "\"",
+                 both ? "" : ", which has not reported",
+                 ": both are left alone; compare them, and remove the one that is not wanted"));
+    }
+  }
+}
+
+void LedgerSessions::FollowFound(Change& change, const NodeRecord& node,
+                                 const ContainerRecord& found,
+                                 const api::ObservedContainer& observed) {
+  ContainerRecord record = found;
+  api::ContainerStatus& status = record.api.status;
+  const std::string before = status.node;
+  status.node_id = node.api.id;
+  status.node = node.api.name.str();
+  record.moving = false;
+  CopyObserved(observed, status);
+  if (const std::optional<api::NodeContainer>& definition = observed.definition) {
+    const std::string address = definition->address.substr(0, definition->address.find('/'));
+    if (!address.empty() && parts_.ledger.state().AddressOwner(address).empty()) {
+      status.address = address;
+    }
+    status.mac = definition->mac;
+    status.image_digest = definition->image_digest;
+    status.architecture = definition->architecture;
+    record.image_size = definition->image_size;
+    if (definition->generation > record.api.generation) {
+      record.api.spec = definition->spec;
+      record.api.generation = definition->generation;
+    }
+  }
+  change.AddEvent("container.adopted", ReferenceTo(record),
+                  StrCat("node \"", status.node, "\" holds it; the restored state has it on ",
+                         before.empty() ? "none" : StrCat("node \"", before, "\", which does not"),
+                         ": it was moved after the backup"));
+  parts_.fleet.PutWhereFound(change, std::move(record));
+}
+
 void LedgerSessions::Observe(Change& change, const NodeId& node,
                              const api::ObservedContainer& observed) {
   const NodeRecord* node_record = parts_.ledger.state().nodes().Find(node.str());
@@ -182,7 +254,7 @@ void LedgerSessions::Observe(Change& change, const NodeId& node,
     return;
   }
   if (found->api.status.node_id != node) {
-    return;  // it lives elsewhere now; this copy has a tombstone, or is kept as an orphan there
+    return;  // it lives elsewhere now; this copy has a tombstone, or TakeStock looks at it
   }
   if (found->api.deleting || found->orphaned) {
     return;

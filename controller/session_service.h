@@ -56,10 +56,12 @@ class LedgerSessions : public NodeSessions {
   struct Session {
     LinkId link = 0;
     std::string boot_id;
-    bool welcomed = false;  // its Hello was accepted
-    bool synced = false;    // the full desired state is on its way, or was sent
-    api::Version queued;    // the desired state that was last queued for it
-    api::Version applied;   // what it had applied when it sent its last report
+    bool welcomed = false;              // its Hello was accepted
+    bool reported = false;              // its full report was read
+    bool synced = false;                // the full desired state is on its way, or was sent
+    std::optional<BootTime> off_since;  // heard though it was ordered off: since when
+    api::Version queued;                // the desired state that was last queued for it
+    api::Version applied;               // what it had applied when it sent its last report
     std::map<ContainerId, api::ObservedContainer> observed;
   };
   enum class Identity { kSame, kClone, kDoubtful };
@@ -82,8 +84,20 @@ class LedgerSessions : public NodeSessions {
   void QueueMessage(Change& change, LinkId link, const api::ControllerMessage& message);
   void Observe(Change& change, const NodeId& node, const api::ObservedContainer& observed);
   void Adopt(Change& change, const NodeRecord& node, const api::ObservedContainer& observed);
+  // From the beginning of an adoption until what was found has been looked at.
+  bool TakingStock() const {
+    return parts_.ledger.state().cluster().adopting || adopting_since_.has_value();
+  }
+  void EndStock(Change& change);
+  // At the end of the adoption: containers that were found on other nodes than the restored state
+  // has them on.
+  void TakeStock(Change& change);
+  void FollowFound(Change& change, const NodeRecord& node, const ContainerRecord& found,
+                   const api::ObservedContainer& observed);
   void NoteMissing(Change& change, const NodeId& node, const Session& session);
   void OnRemoved(Change& change, const NodeId& node, const ContainerId& id, api::Version applied);
+  // A node that was to be off and is not: it counts and is watched again.
+  void TakeBackOff(Change& change, const NodeRecord& node, std::string why);
   NodeRecord UpdateFrom(const NodeRecord& record, const api::Hello& hello);
 
   struct JoinFacts {
@@ -103,7 +117,8 @@ class LedgerSessions : public NodeSessions {
   std::map<NodeId, Session> sessions_;
   std::map<LinkId, NodeId> links_;
   std::map<std::string, OperationId> commands_;
-  std::set<NodeId> reported_;  // since the adoption began
+  std::set<NodeId> reported_;        // since the adoption began
+  std::set<NodeId> epochs_refused_;  // said once per node and start of the controller
   std::optional<BootTime> adopting_since_;
   bool reapply_ = false;
 };

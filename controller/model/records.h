@@ -5,6 +5,7 @@
 // keeps: one row each.
 
 #include <memory>
+#include <set>
 
 #include "api/cluster.h"
 #include "api/container.h"
@@ -110,6 +111,7 @@ struct ClusterRecord {
   bool adopting = false;
   int64_t lost_after_ms = 0;           // the longest that leases given out may be subject to
   int64_t highest_signed_time_ms = 0;  // no time above it was given out
+  std::set<std::string> frozen_pools;  // in which nothing is moved: many of their nodes are silent
 };
 
 }  // namespace bramble::controller

@@ -32,9 +32,6 @@ FailoverDecision DecideFailover(const FailoverQuery& query, const Timing& timing
                 "its node is unreachable; after a restore nothing is moved until the nodes "
                 "have reported"};
   }
-  if (query.known_off) {
-    return {.verdict = Failover::kMove};
-  }
   if (query.pool_frozen) {
     return {.verdict = Failover::kFrozen,
             .reason = "its node is unreachable; so many others are that nothing is moved"};

@@ -41,8 +41,6 @@ struct FailoverQuery {
   bool node_unreachable = false;
   bool pool_frozen = false;
   bool adopting = false;  // after a restore: nothing is moved until nodes have reported
-  // A person said that the node is off (`--force`): no lease is waited for.
-  bool known_off = false;
   LeaseFacts facts;
 };
 

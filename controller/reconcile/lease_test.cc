@@ -60,13 +60,6 @@ TEST(LeaseTest, FailoverIsATable) {
       {"frozen", [](FailoverQuery& q) { q.pool_frozen = true; }, due, Failover::kFrozen},
       {"frozen early", [](FailoverQuery& q) { q.pool_frozen = true; }, kStart, Failover::kFrozen},
       {"adopting", [](FailoverQuery& q) { q.adopting = true; }, due, Failover::kFrozen},
-      {"known off", [](FailoverQuery& q) { q.known_off = true; }, kStart, Failover::kMove},
-      {"known off in a frozen pool", [](FailoverQuery& q) { q.known_off = q.pool_frozen = true; },
-       kStart, Failover::kMove},
-      {"known off while adopting", [](FailoverQuery& q) { q.known_off = q.adopting = true; }, due,
-       Failover::kFrozen},
-      {"pinned and known off", [](FailoverQuery& q) { q.movable = false, q.known_off = true; }, due,
-       Failover::kStay},
   };
   for (const auto& row : rows) {
     FailoverQuery query = Silent();

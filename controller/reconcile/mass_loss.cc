@@ -45,6 +45,13 @@ void MassLossBreaker::OnUnreachable(const NodeId& node, BootTime now) {
   }
 }
 
+void MassLossBreaker::Forgive(const NodeId& node, BootTime now) {
+  OnUnreachable(node, now);
+  if (const auto entry = pool_of_.find(node); entry != pool_of_.end()) {
+    pools_[entry->second].members[node].counts = false;
+  }
+}
+
 void MassLossBreaker::OnBack(const NodeId& node) {
   const auto entry = pool_of_.find(node);
   if (entry != pool_of_.end()) {

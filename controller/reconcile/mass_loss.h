@@ -41,6 +41,9 @@ class MassLossBreaker {
 
   void OnUnreachable(const NodeId& node, BootTime now);
   void OnBack(const NodeId& node);
+  // `node` was unreachable for longer than the window before this breaker began: it counts neither
+  // way until it is back.
+  void Forgive(const NodeId& node, BootTime now);
   // A person says that this loss is real: what is away now no longer counts.
   void Thaw(const std::string& pool);
 

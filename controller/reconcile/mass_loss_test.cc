@@ -183,5 +183,18 @@ TEST_F(MassLossTest, ANodeMayChangeItsPool) {
   EXPECT_TRUE(breaker_.Frozen("default")) << "3 of the 8 that are left";
 }
 
+TEST_F(MassLossTest, ANodeThatWasLostLongBeforeTheStartCountsNeitherWay) {
+  Pool(6);
+  for (int i = 0; i < 3; ++i) {
+    breaker_.Forgive(Node(i), kStart);
+    breaker_.OnUnreachable(Node(i), kStart + seconds(60));
+  }
+  EXPECT_THAT(breaker_.Advance(kStart + seconds(60)), IsEmpty());
+  breaker_.OnBack(Node(0));
+  Lose(0, 1, kStart + seconds(61));
+  Lose(3, 5, kStart + seconds(61));
+  EXPECT_THAT(breaker_.Advance(kStart + seconds(61)), SizeIs(1)) << "3 of 4 that were there";
+}
+
 }  // namespace
 }  // namespace bramble::controller

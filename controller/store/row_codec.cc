@@ -135,13 +135,18 @@ Row ToRow(const OperationRecord& record, const std::string& body) {
 }
 
 Row ToRow(const ClusterRecord& record) {
+  json::array frozen_pools;
+  for (const std::string& pool : record.frozen_pools) {
+    frozen_pools.emplace_back(pool);
+  }
   const json::object doc = {{"name", record.name},
                             {"epoch", record.epoch},
                             {"prefix", record.prefix},
                             {"initialised", record.initialised},
                             {"adopting", record.adopting},
                             {"lost_after_ms", record.lost_after_ms},
-                            {"highest_signed_time_ms", record.highest_signed_time_ms}};
+                            {"highest_signed_time_ms", record.highest_signed_time_ms},
+                            {"frozen_pools", std::move(frozen_pools)}};
   return {.kind = RowKind::kCluster,
           .id = record.id.str(),
           .name = record.name,
@@ -266,6 +271,8 @@ absl::Status ReadCluster(Reader& reader, uint64_t revision, State& state) {
   record.adopting = reader.Bool("adopting");
   record.lost_after_ms = reader.Int("lost_after_ms");
   record.highest_signed_time_ms = reader.Int("highest_signed_time_ms");
+  const std::vector<std::string> frozen = reader.own->StringList("frozen_pools", kMaxDocBytes);
+  record.frozen_pools = {frozen.begin(), frozen.end()};
   state.Put(std::move(record), revision);
   return absl::OkStatus();
 }
