@@ -8,12 +8,16 @@
 // Only root may speak to it (SO_PEERCRED).  A second connection is an agent that was restarted, and
 // replaces the first.  What it holds outlives the agent; when it is itself restarted, the agent
 // connects again and says all anew.
+//
+// SIGUSR1: the lease is over now, since the node is being taken out of service.  It halts what it
+// holds, kills what has not ended after the stop time, and exits 0 when nothing of it is left.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -30,6 +34,7 @@ namespace {
 
 constexpr int64_t kNanosecondsPerMillisecond = 1'000'000;
 constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
+constexpr int kLookWhileEndingMs = 50;
 
 int64_t BootNow() {
   timespec now{};
@@ -89,20 +94,32 @@ bool IsRoot(int fd) {
 
 class Holder {
  public:
-  Holder(int listener, int timer) : listener_(listener), timer_(timer) {}
+  Holder(int listener, int timer, int signals)
+      : listener_(listener), timer_(timer), signals_(signals) {}
 
-  [[noreturn]] void Run() {
+  // Returns when the lease was over by SIGUSR1 and all has ended.
+  void Run() {
     while (true) {
       Fire();
-      pollfd fds[] = {{listener_, POLLIN, 0}, {timer_, POLLIN, 0}, {agent_, POLLIN, 0}};
-      if (poll(fds, agent_ >= 0 ? 3 : 2, -1) < 0) {
+      if (ending_ && AllEnded()) {
+        return;
+      }
+      pollfd fds[] = {
+          {listener_, POLLIN, 0}, {timer_, POLLIN, 0}, {signals_, POLLIN, 0}, {agent_, POLLIN, 0}};
+      if (poll(fds, agent_ >= 0 ? 4 : 3, ending_ ? kLookWhileEndingMs : -1) < 0) {
         continue;
+      }
+      if ((fds[2].revents & POLLIN) != 0) {
+        signalfd_siginfo ignored;
+        (void)!read(signals_, &ignored, sizeof(ignored));
+        ending_ = true;
+        table_.Expire(BootNow());
       }
       if ((fds[1].revents & POLLIN) != 0) {
         uint64_t expirations = 0;
         (void)!read(timer_, &expirations, sizeof(expirations));
       }
-      if (agent_ >= 0 && fds[2].revents != 0) {
+      if (agent_ >= 0 && fds[3].revents != 0) {
         Receive();
       }
       if (fds[0].revents != 0) {
@@ -112,6 +129,16 @@ class Holder {
   }
 
  private:
+  bool AllEnded() const {
+    for (const int handle : table_.Handles()) {
+      pollfd process = {handle, POLLIN, 0};
+      if (handle >= 0 && poll(&process, 1, 0) == 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   void Accept() {
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
@@ -177,7 +204,9 @@ class Holder {
         }
         break;
       case LeaseMessageKind::kRenew:
-        table_.Renew(message.deadline_ns, message.stop_ms * kNanosecondsPerMillisecond);
+        if (!ending_) {
+          table_.Renew(message.deadline_ns, message.stop_ms * kNanosecondsPerMillisecond);
+        }
         break;
       case LeaseMessageKind::kHello:
         Answer();
@@ -222,6 +251,8 @@ class Holder {
 
   const int listener_;
   const int timer_;
+  const int signals_;
+  bool ending_ = false;
   int agent_ = -1;
   LeaseTable table_;
 };
@@ -248,9 +279,14 @@ int main(int argc, char** argv) {
   }
   const int listener = bramble::node::Listen(path);
   const int timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (listener < 0 || timer < 0) {
+  sigset_t wanted;
+  sigemptyset(&wanted);
+  sigaddset(&wanted, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &wanted, nullptr);
+  const int signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (listener < 0 || timer < 0 || signals < 0) {
     return 1;
   }
   bramble::node::NotifyReady();
-  bramble::node::Holder(listener, timer).Run();
+  bramble::node::Holder(listener, timer, signals).Run();
 }

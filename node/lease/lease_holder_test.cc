@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -167,6 +169,49 @@ TEST_F(LeaseHolderTest, AHolderThatDiedIsNoticedAndAnotherTakesAll) {
   ASSERT_TRUE(after.Renew(clock_.Boot() + milliseconds(100), milliseconds(5000)).ok());
   ASSERT_TRUE(after.Hold("sleeper", sleeper.pidfd(), SIGPWR).ok());
   EXPECT_EQ(sleeper.EndedBy(seconds(10)), SIGPWR);
+}
+
+TEST_F(LeaseHolderTest, WhenTheNodeIsTakenOutOfServiceAllEndsNowAndThenItEndsItself) {
+  Sleeper obedient;
+  Sleeper deaf(/*ignore=*/true);
+  LeaseConnection agent = Connect();
+  ASSERT_TRUE(agent.Renew(clock_.Boot() + seconds(300), milliseconds(300)).ok());
+  ASSERT_TRUE(agent.Hold("obedient", obedient.pidfd(), SIGPWR).ok());
+  ASSERT_TRUE(agent.Hold("deaf", deaf.pidfd(), SIGPWR).ok());
+  ASSERT_EQ(Ask(agent).count, 2u);
+  ASSERT_EQ(obedient.EndedBy(milliseconds(0)), 0);
+
+  const Fd holder(static_cast<int>(syscall(SYS_pidfd_open, holder_, 0)));
+  ASSERT_EQ(kill(holder_, SIGUSR1), 0);
+  EXPECT_EQ(obedient.EndedBy(seconds(10)), SIGPWR);
+  // Nor does an agent that still lives keep it from that.
+  (void)agent.Renew(clock_.Boot() + seconds(600), seconds(300));
+  EXPECT_EQ(deaf.EndedBy(seconds(10)), SIGKILL);
+  pollfd ended = {holder.get(), POLLIN, 0};
+  ASSERT_EQ(poll(&ended, 1, 10'000), 1);
+  int status = 0;
+  waitpid(holder_, &status, 0);
+  holder_ = -1;
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+TEST_F(LeaseHolderTest, TellsTheServiceManagerThatItIsReady) {
+  Stop();
+  const std::string path = (directory_ / "notify").string();
+  const Fd manager(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(manager.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  Start();
+  unsetenv("NOTIFY_SOCKET");
+  pollfd said = {manager.get(), POLLIN, 0};
+  ASSERT_EQ(poll(&said, 1, 10'000), 1);
+  char text[64] = {};
+  ASSERT_GT(recv(manager.get(), text, sizeof(text) - 1, 0), 0);
+  EXPECT_STREQ(text, "READY=1");
+  EXPECT_TRUE(LeaseConnection::Connect(Socket()).ok()) << "it is ready only once it listens";
 }
 
 TEST_F(LeaseHolderTest, CostsLessThanAMebibyte) {

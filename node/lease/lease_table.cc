@@ -45,6 +45,16 @@ void LeaseTable::Renew(int64_t deadline_ns, int64_t stop_ns) {
   stop_ns_ = stop_ns;
 }
 
+void LeaseTable::Expire(int64_t now_ns) { deadline_ns_ = std::min(deadline_ns_, now_ns); }
+
+std::vector<int> LeaseTable::Handles() const {
+  std::vector<int> handles;
+  for (const Entry& entry : entries_) {
+    handles.push_back(entry.handle);
+  }
+  return handles;
+}
+
 std::vector<LeaseTable::Signal> LeaseTable::Due(int64_t now_ns) {
   std::vector<Signal> signals;
   for (Entry& entry : entries_) {

@@ -28,6 +28,8 @@ class LeaseTable {
   // The handles of all that were not held since Begin.
   std::vector<int> End();
   void Renew(int64_t deadline_ns, int64_t stop_ns);
+  // The lease is over now, whatever was renewed.
+  void Expire(int64_t now_ns);
 
   // What is to be sent now; each is given once.
   std::vector<Signal> Due(int64_t now_ns);
@@ -36,6 +38,7 @@ class LeaseTable {
 
   int64_t deadline_ns() const { return deadline_ns_; }
   size_t size() const { return entries_.size(); }
+  std::vector<int> Handles() const;
 
  private:
   struct Entry {

@@ -20,10 +20,16 @@ cat >"$scratch/bin/deb-systemd-invoke" <<'END'
 #!/bin/sh
 echo "$*" >>"$said"
 END
+# The lease holder is a process that takes a moment to end all that it holds.
 cat >"$scratch/bin/systemctl" <<'END'
 #!/bin/sh
 case "$*" in
   *is-active*) [ "$agent" = active ] ;;
+  *MainPID*) echo "$holder" ;;
+  kill*)
+    echo "$*" >>"$said"
+    kill -USR1 "$holder"
+    ;;
 esac
 END
 for name in deb-systemd-helper systemd-tmpfiles systemd-sysusers; do
@@ -33,7 +39,7 @@ chmod 0755 "$scratch"/bin/*
 
 run_script() { # agent script argument…
   : >"$scratch/said"
-  agent=$1 said=$scratch/said PATH=$scratch/bin:$PATH unshare --mount sh -c '
+  agent=$1 said=$scratch/said holder=${holder:-0} PATH=$scratch/bin:$PATH unshare --mount sh -c '
     mount -t tmpfs none /run && mkdir -p /run/systemd/system && exec sh "$@"' - "$scratch/$2" "${@:3}"
 }
 said() { paste -sd, "$scratch/said"; }
@@ -51,6 +57,15 @@ expect_equal 'leaves the holder with all that it holds' "$(said)" \
 
 expect_success 'before an upgrade' run_script active prerm upgrade 1.1
 expect_equal 'nothing is stopped' "$(said)" ''
+
+said=$scratch/said bash -c 'trap "sleep 0.5; echo ended >>\"\$said\"; exit" USR1
+  for ((i = 0; i < 600; i++)); do sleep 0.1; done' &
+holder=$!
+expect_success 'a removal' run_script active prerm remove
+expect_equal 'stops the agent, ends what is held, and then the holder' "$(said)" \
+  'stop bramble-node.service,kill --kill-who=main --signal=USR1 bramble-lease-holder.service,ended,stop bramble-lease-holder.service'
+kill "$holder" 2>/dev/null || true
+wait "$holder" 2>/dev/null || true
 
 private=$(awk '/COMPONENT node/ { on = 1 } on && /SECRET_CONFIG/ { print "yes"; exit } /^\)|SECTION/ { on = 0 }' \
   "$BRAMBLE_SOURCE/config/CMakeLists.txt")
