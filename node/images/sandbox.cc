@@ -36,6 +36,8 @@ constexpr auto kRefusedCalls = std::to_array<const char*>({
     "execveat",
     "fork",
     "vfork",
+    "clone",
+    "clone3",
     "socket",
     "socketpair",
     "connect",
@@ -120,6 +122,10 @@ void Confine(int result, const SandboxOptions& options) {
   SetLimit(result, RLIMIT_CPU, static_cast<rlim_t>(options.cpu_seconds));
   SetLimit(result, RLIMIT_NOFILE, 64);
   SetLimit(result, RLIMIT_CORE, 0);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  // The sanitizers reserve terabytes of addresses.
+  SetLimit(result, RLIMIT_AS, static_cast<rlim_t>(options.max_memory.count));
+#endif
   ::umask(0);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     Die(result, "give up new privileges");

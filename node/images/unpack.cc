@@ -41,6 +41,13 @@ absl::Status Refuse(std::string_view path, std::string_view why) {
   return absl::InvalidArgumentError(StrCat("image entry \"", Shown(path), "\": ", why));
 }
 
+absl::Status TooMuchMemory(std::string_view message) {
+  return absl::ResourceExhaustedError(
+      StrCat(message,
+             "; unpacking it takes more memory than it may: pack it again with a window "
+             "of at most 128 MiB (xz -9 or less, zstd without --long=28 and more)"));
+}
+
 // libarchive's own failure: what it says, with the errno it saw.
 absl::Status ArchiveStatus(archive* a, std::string_view path) {
   const int error = archive_errno(a);
@@ -49,6 +56,9 @@ absl::Status ArchiveStatus(archive* a, std::string_view path) {
       StrCat("image entry \"", Shown(path), "\": ", text == nullptr ? "unreadable" : text);
   if (error == ENOSPC || error == EDQUOT) {
     return absl::ResourceExhaustedError(message);
+  }
+  if (error == ENOMEM) {
+    return TooMuchMemory(message);
   }
   return absl::InvalidArgumentError(message);
 }
@@ -230,14 +240,20 @@ std::string ArchitectureOfTree() {
   return "";
 }
 
-Reader OpenReader(int fd) {
+absl::StatusOr<Reader> OpenReader(int fd) {
   Reader reader(archive_read_new());
   archive_read_support_format_tar(reader.get());
   archive_read_support_filter_gzip(reader.get());
   archive_read_support_filter_xz(reader.get());
   archive_read_support_filter_zstd(reader.get());
-  return archive_read_open_fd(reader.get(), fd, kReadBytes) == ARCHIVE_OK ? std::move(reader)
-                                                                          : nullptr;
+  if (archive_read_open_fd(reader.get(), fd, kReadBytes) == ARCHIVE_OK) {
+    return reader;
+  }
+  if (archive_errno(reader.get()) == ENOMEM) {
+    return TooMuchMemory("the image");
+  }
+  return absl::InvalidArgumentError(
+      "the image is not a tar archive, plain or packed by gzip, xz or zstd");
 }
 
 }  // namespace
@@ -268,11 +284,7 @@ absl::StatusOr<UnpackResult> Unpack(int fd, const UnpackLimits& limits) {
   if (::fstat(fd, &file) != 0) {
     return ErrnoStatus(errno, "look at the image's archive");
   }
-  Reader reader = OpenReader(fd);
-  if (reader == nullptr) {
-    return absl::InvalidArgumentError(
-        "the image is not a tar archive, plain or packed by gzip, xz or zstd");
-  }
+  BRAMBLE_ASSIGN_OR_RETURN(Reader reader, OpenReader(fd));
   Writer writer(archive_write_disk_new());
   archive_write_disk_set_options(
       writer.get(), ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |

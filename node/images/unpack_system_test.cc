@@ -91,6 +91,48 @@ TEST_F(BrambleUnpackTest, ALinkOutOfTheTreeLeadsNowhere) {
   EXPECT_EQ(text, "untouched");
 }
 
+// As xz --lzma2=dict=DICTIONARY makes it, without the memory that this takes.
+std::string XzWithDictionary(const std::string& plain, char dictionary) {
+  Command command;
+  command.argv = {"xz", "--stdout", "--check=none"};
+  command.input = plain;
+  std::string packed = RunCommand(command).value().out;
+  // Source: xz-file-format.txt 1.1.0, 3.1 "Block Header" and 5.3.1 "LZMA2": after the stream's
+  // header (12 bytes) stand its size / 4 - 1, flags, the filter's id, 1, the dictionary's size, ….
+  constexpr size_t kHeader = 12;
+  constexpr size_t kDictionary = kHeader + 4;
+  EXPECT_EQ(packed[kHeader + 2], 0x21) << "LZMA2";
+  packed[kDictionary] = dictionary;
+  const size_t size = (static_cast<size_t>(packed[kHeader]) + 1) * 4;
+  uint32_t crc = ~0u;
+  for (size_t i = kHeader; i < kHeader + size - 4; ++i) {
+    crc ^= static_cast<uint8_t>(packed[i]);
+    for (int bit = 0; bit < 8; ++bit) {
+      crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xEDB88320u : 0);
+    }
+  }
+  crc = ~crc;
+  for (int i = 0; i < 4; ++i) {
+    packed[kHeader + size - 4 + i] = static_cast<char>(crc >> (8 * i));
+  }
+  return packed;
+}
+
+TEST_F(BrambleUnpackTest, AnArchiveThatWantsMuchMemoryIsRefusedAndSaysWhatToDo) {
+  constexpr char k64MiB = 28;
+  constexpr char k512MiB = 34;
+  const std::string plain = MakeArchive({{"etc/x", 'f', "hi"}});
+  const CommandResult usual = Run(XzWithDictionary(plain, k64MiB));
+  EXPECT_EQ(usual.exit.code, 0) << usual.out << usual.err;
+  fs::remove_all(tree());
+  const CommandResult huge = Run(XzWithDictionary(plain, k512MiB));
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_EQ(huge.exit.code, 1) << huge.out;
+  EXPECT_THAT(huge.out, HasSubstr("more memory than it may"));
+  EXPECT_THAT(huge.out, HasSubstr("xz -9"));
+#endif
+}
+
 TEST_F(BrambleUnpackTest, RefusesIdsOfTheHostAndDirectoriesThatExist) {
   fs::create_directory(tree());
   EXPECT_EQ(Run(MakeArchive({{"a"}})).exit.code, 1);
