@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +34,14 @@ std::string ReadProc(const std::string& path) {
   char buffer[4096];
   const ssize_t n = fd.valid() ? read(fd.get(), buffer, sizeof(buffer)) : 0;
   return std::string(buffer, n > 0 ? static_cast<size_t>(n) : 0);
+}
+
+// Whether the open file is the one that `path` names.
+bool IsNamed(int fd, const std::filesystem::path& path) {
+  struct stat opened {};
+  struct stat named {};
+  return fstat(fd, &opened) == 0 && lstat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
 void SleepMs(int ms) {
@@ -182,18 +191,26 @@ pid_t FirstChild(pid_t pid) {
 
 absl::StatusOr<Fd> LockContainer(const RuntimePaths& paths, const ContainerId& id) {
   BRAMBLE_RETURN_IF_ERROR(MakeDirectories(paths.Runtime(), 0700));
-  BRAMBLE_ASSIGN_OR_RETURN(Fd lock, OpenFile(paths.Lock(id), O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-  for (int waited = 0; flock(lock.get(), LOCK_EX | LOCK_NB) != 0; waited += kLockStepMs) {
-    if (errno != EWOULDBLOCK && errno != EINTR) {
+  const std::filesystem::path path = paths.Lock(id);
+  Fd lock;
+  for (int waited = 0; waited <= kLockWaitMs; waited += kLockStepMs) {
+    if (waited > 0) {
+      SleepMs(kLockStepMs);
+    }
+    if (!lock.valid()) {
+      BRAMBLE_ASSIGN_OR_RETURN(lock, OpenFile(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+    }
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
+      if (IsNamed(lock.get(), path)) {
+        return lock;
+      }
+      lock.Reset();  // whoever had it has deleted it: the next one's lock is another file
+    } else if (errno != EWOULDBLOCK && errno != EINTR) {
       return absl::InternalError(StrCat("container ", id.str(), ": lock: ", strerror(errno)));
     }
-    if (waited >= kLockWaitMs) {
-      return absl::UnavailableError(
-          StrCat("container ", id.str(), ": another operation on it is under way"));
-    }
-    SleepMs(kLockStepMs);
   }
-  return lock;
+  return absl::UnavailableError(
+      StrCat("container ", id.str(), ": another operation on it is under way"));
 }
 
 }  // namespace bramble::node
