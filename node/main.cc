@@ -22,6 +22,7 @@
 namespace bramble::node {
 namespace {
 
+constexpr int kFailed = 1;
 constexpr int kMisuse = 2;
 constexpr size_t kMaxTokenFileBytes = 8192;
 constexpr size_t kMaxStatusBytes = 8 << 20;
@@ -29,7 +30,7 @@ constexpr std::chrono::seconds kTrimAfter{20};
 
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "bramble-node: %s\n", std::string(MessageOf(status)).c_str());
-  return status.code() == absl::StatusCode::kInvalidArgument ? kMisuse : 1;
+  return kFailed;
 }
 
 // A small machine pays for every page: one arena, and freed memory goes back to the kernel.
@@ -226,7 +227,8 @@ int Run(const NodeConfig& config, NodeFlags::Verb verb) {
 int Main(int argc, char** argv) {
   const absl::StatusOr<NodeFlags> flags = ParseNodeFlags(argc, argv);
   if (!flags.ok()) {
-    return Fail(flags.status());
+    Fail(flags.status());
+    return kMisuse;
   }
   if (flags->help) {
     std::fputs(kNodeUsage, stdout);

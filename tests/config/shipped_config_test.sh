@@ -24,6 +24,13 @@ check() { # program file
   echo 'no_such_key = 1' >"$scratch/unknown.toml"
   expect_failure "$1 refuses an unknown key, with its line" 'unknown.toml:1.*no_such_key' \
     in_effect "$1" "$scratch/unknown.toml"
+  expect_equal "$1 exits 1 for what is wrong in a file" "$(status in_effect "$1" "$scratch/unknown.toml")" 1
+  expect_equal "$1 exits 2 for a flag that it does not know" "$(status "$BRAMBLE_BIN/$1" --no-such-flag)" 2
+}
+status() {
+  local status=0
+  "$@" >/dev/null 2>&1 || status=$?
+  printf '%s\n' "$status"
 }
 
 [ ! -x "$BRAMBLE_BIN/bramble-controller" ] || check bramble-controller controller.toml

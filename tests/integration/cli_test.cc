@@ -15,6 +15,7 @@
 namespace bramble::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -111,6 +112,10 @@ TEST_F(CliTest, ASetUpCodeIsUsedOnceOverAPinnedKeyAndTheCredentialIsPrivate) {
   EXPECT_THAT(Out("stat -c %a .config/bramble/credentials.json"), HasSubstr("600"));
   EXPECT_THAT(Out("bramble cluster status"), HasSubstr("epoch"));
   EXPECT_THAT(Out("bramble cluster doctor"), HasSubstr("agrees with the controller's"));
+  EXPECT_THAT(Out("bramble cluster leave-adoption"), HasSubstr("adoption left"));
+  EXPECT_THAT(Out("bramble cluster allow-moves"), HasSubstr("moves allowed"));
+  EXPECT_THAT(Out("bramble event list"),
+              AllOf(HasSubstr("cluster.adopted"), HasSubstr("cluster.moves_allowed")));
   EXPECT_EQ(Shell(StrCat("bramble cluster init --controller ", Url(), " --code ", field("code"),
                          " --fingerprint ", field("fingerprint")))
                 .code,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cluster status.
+// cluster status, leave-adoption, allow-moves.
 #include "base/status.h"
 #include "tools/bramble/resources.h"
 #include "tools/bramble/terminal_text.h"
@@ -78,6 +78,21 @@ absl::Status Status(const Args& args, Session& session) {
   return absl::OkStatus();
 }
 
+absl::Status Order(Session& session, std::string_view verb, std::string_view outcome) {
+  BRAMBLE_RETURN_IF_ERROR(
+      session.controller.Send(Write("POST", ApiPath({"cluster", verb}))).status());
+  session.out << outcome << '\n';
+  return absl::OkStatus();
+}
+
+absl::Status LeaveAdoption(const Args&, Session& session) {
+  return Order(session, "leave-adoption", "adoption left: the cluster deletes and moves again");
+}
+
+absl::Status AllowMoves(const Args&, Session& session) {
+  return Order(session, "allow-moves", "moves allowed: containers of silent nodes move again");
+}
+
 }  // namespace
 
 std::vector<Command> ClusterCommands() {
@@ -85,7 +100,15 @@ std::vector<Command> ClusterCommands() {
            .summary = "Show the cluster: nodes and containers by state, and what needs attention.",
            .answers = Answers::kObject,
            .examples = "bramble cluster status",
-           .run = Status}};
+           .run = Status},
+          {.path = "cluster leave-adoption",
+           .summary = "After a restore: delete and move again, without waiting for silent nodes.",
+           .examples = "bramble cluster leave-adoption",
+           .run = LeaveAdoption},
+          {.path = "cluster allow-moves",
+           .summary = "After many nodes fell silent at once: move their containers all the same.",
+           .examples = "bramble cluster allow-moves",
+           .run = AllowMoves}};
 }
 
 }  // namespace bramble::cli
