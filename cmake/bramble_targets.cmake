@@ -47,9 +47,10 @@ endfunction()
 # bramble_test(NAME base_json_test SRCS json_test.cc DEPS … [LABELS unit] [DATA file…] [TIMEOUT s])
 # A GoogleTest program, one CTest entry.  Labels: unit (default), integration, system, image, browser, fuzz,
 # long (only tools/test --long runs it); `threads` beside one of them has it run under ThreadSanitizer too.
-# TIMEOUT is in seconds, 120 by default.
+# TIMEOUT is in seconds, 120 by default.  LONG: `tools/test --long` runs it once more, with BRAMBLE_LONG=1, for which it
+# makes many more rounds (base/long_tests.h).
 function(bramble_test)
-  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SRCS;DEPS;LABELS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "LONG" "NAME;TIMEOUT" "SRCS;DEPS;LABELS;ENVIRONMENT" ${ARGN})
   if(NOT TARGET GTest::gmock_main)
     return()
   endif()
@@ -70,6 +71,13 @@ function(bramble_test)
     LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "BRAMBLE_BIN=${CMAKE_BINARY_DIR}/bin;${ARG_ENVIRONMENT}")
   bramble_label(${ARG_NAME} ${ARG_LABELS})
+  if(ARG_LONG)
+    add_test(NAME ${ARG_NAME}_long COMMAND ${ARG_NAME} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    set_tests_properties(${ARG_NAME}_long PROPERTIES
+      LABELS long TIMEOUT 7200
+      ENVIRONMENT "BRAMBLE_BIN=${CMAKE_BINARY_DIR}/bin;BRAMBLE_LONG=1;${ARG_ENVIRONMENT}")
+    bramble_label(${ARG_NAME} long)
+  endif()
 endfunction()
 
 # Has the targets tests-LABEL build the test program NAME.

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <map>
 
+#include "base/long_tests.h"
 #include "base/random.h"
 #include "controller/store/sqlite_store.h"
 
@@ -19,7 +20,8 @@
 namespace bramble::controller {
 namespace {
 
-constexpr int kRounds = 40;
+constexpr uint64_t kRounds = 40;
+constexpr uint64_t kTimesWhenLong = 200;
 constexpr int kClients = 32;
 
 // A loop and a lane in one: work is done when Run is called.
@@ -90,7 +92,7 @@ TEST(StoreKillTest, NoAcknowledgedWriteIsLostAndNoneIsTorn) {
   const std::filesystem::path directory = ::mkdtemp(pattern.data());
   SeededRandom random(7);
   uint64_t acknowledged = 0;
-  for (int round = 0; round < kRounds; ++round) {
+  for (uint64_t round = 0; round < Rounds(kRounds, kTimesWhenLong); ++round) {
     int pipe_ends[2];
     ASSERT_EQ(::pipe(pipe_ends), 0);
     const auto microseconds = static_cast<useconds_t>(1000 + random.Below(120'000));

@@ -10,8 +10,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "base/fd.h"
+#include "base/long_tests.h"
+#include "base/random.h"
 #include "base/strings.h"
 #include "node/images/archive_testing.h"
 
@@ -155,6 +158,46 @@ TEST_F(UnpackTest, RefusesWhatIsNoArchive) {
       MakeArchive({{"a", 'f', std::string(50000, 'x'), 0644, static_cast<int>(::getuid()),
                     static_cast<int>(::getgid())}});
   EXPECT_FALSE(UnpackBytes(whole.substr(0, 20000)).ok()) << "cut short";
+}
+
+// Bytes that are flipped, repeated and left out at random places: it ends, with the tree or an
+// error, and nothing outside of the tree is touched.
+TEST_F(UnpackTest, NoDamageLeadsOutOfTheTree) {
+  const int uid = static_cast<int>(::getuid());
+  const int gid = static_cast<int>(::getgid());
+  const std::vector<TestEntry> entries = {
+      {"etc", 'd', "", 0755, uid, gid},
+      {"etc/host", 'f', "pi\n", 0644, uid, gid},
+      {"etc/same", 'h', "etc/host"},
+      {"bin", 'l', "../secret", 0777, uid, gid},
+      {"srv/page", 'f', std::string(3000, 'x'), 0640, uid, gid}};
+  SeededRandom random(23);
+  int damaged = 0;
+  for (uint64_t round = 0; round < Rounds(200, 2000); ++round) {
+    std::string bytes = MakeArchive(entries, /*packed=*/random.Below(4) == 0);
+    for (uint64_t i = 0; i <= random.Below(6); ++i) {
+      const size_t at = random.Below(bytes.size());
+      switch (random.Below(3)) {
+        case 0:
+          bytes[at] = static_cast<char>(random.Below(256));
+          break;
+        case 1:
+          bytes.insert(at, bytes.substr(at, random.Below(1024)));
+          break;
+        default:
+          bytes.erase(at, random.Below(1024));
+          bytes += 'x';
+      }
+    }
+    damaged += UnpackBytes(bytes).ok() ? 0 : 1;
+    ASSERT_EQ(Secret(), "untouched") << "round " << round;
+    fs::current_path(base_);
+    ASSERT_EQ(std::distance(fs::directory_iterator(base_), {}), 2) << "round " << round;
+    fs::remove_all(base_ / "tree");
+    fs::create_directory(base_ / "tree");
+    fs::current_path(base_ / "tree");
+  }
+  EXPECT_GT(damaged, 0);
 }
 
 TEST(ArchitectureOfElfTest, KnowsTheBoards) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/fake_disk.h"
+#include "base/long_tests.h"
 #include "node/journal/notes.h"
 
 namespace bramble::node {
@@ -68,7 +69,7 @@ TEST(JournalTest, WhatWasSavedOutlivesAPowerCutAtAnyStep) {
   }
   const uint64_t steps = measure.changes();
 
-  for (uint64_t seed = 0; seed < 50; ++seed) {
+  for (uint64_t seed = 0; seed < Rounds(50, 200); ++seed) {
     for (uint64_t step = 1; step <= steps; ++step) {
       SeededRandom random(seed * 1000 + step);
       FakeDisk disk;
@@ -139,7 +140,7 @@ TEST(JournalTest, AFlippedBitCostsOneVersionAndTwoCostTheRecord) {
   EXPECT_EQ(Found(disk), 4u);
 }
 
-TEST(JournalTest, AnIdleDayWritesNothing) {
+TEST(JournalTest, WhatIsSavedAlreadyIsNotWrittenAgain) {
   FakeDisk disk;
   Journal journal(disk, kPaths);
   ASSERT_TRUE(journal.Open().ok());

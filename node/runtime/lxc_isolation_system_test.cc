@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 #include "base/run_on_loop.h"
 #include "base/strings.h"
@@ -374,7 +376,15 @@ TEST_F(LxcIsolationTest, LeavesNothingWhenMonitorAndInitAreKilled) {
 TEST_F(LxcIsolationTest, RecoversFromADeathAtAnyMoment) {
   const RuntimeSpec spec = machine_->AddressedSpec("c1", 21);
   const LxcRuntime::Options options = machine_->RuntimeOptions();
-  for (int round = 0; round < 24; ++round) {
+  // From the first moment of a start or a delete to a bit after its end, as long as they take here.
+  using std::chrono::steady_clock;
+  const auto begun = steady_clock::now();
+  ASSERT_TRUE(Await(runtime().Start(spec)).ok());
+  const auto running = steady_clock::now();
+  ASSERT_TRUE(Delete("c1").ok());
+  const auto deleted_after = steady_clock::now() - running;
+  constexpr int kRounds = 24;
+  for (int round = 0; round < kRounds; ++round) {
     const bool deleting = round % 3 == 2;
     ProcessSpec process;
     process.argv = {options.program.string(),
@@ -395,7 +405,8 @@ TEST_F(LxcIsolationTest, RecoversFromADeathAtAnyMoment) {
               static_cast<ssize_t>(request.size()));
     victim->in().Reset();
     // lint: allow(sleep) the moment of death is what is tried out
-    usleep(static_cast<useconds_t>(round) * 1500);
+    std::this_thread::sleep_for((deleting ? deleted_after : running - begun) * round * 11 /
+                                (10 * kRounds));
     victim->Signal(SIGKILL);
     ASSERT_TRUE(victim->Wait().ok());
 

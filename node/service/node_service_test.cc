@@ -443,6 +443,34 @@ TEST(NodeServiceTest, ALostJournalCostsNoContainer) {
   EXPECT_THAT(m.machine->calls, IsEmpty());
 }
 
+// A card lives by what is not written: ten heartbeats of a node that runs what it should, with the
+// same said again before each, stand for a day's.
+TEST(NodeServiceTest, AnIdleDayWritesLessThanOneMebibyte) {
+  constexpr uint64_t kHeartbeats = 10;
+  constexpr uint64_t kHeartbeatsOfADay = 24 * 3600 / 10;
+  Machine m;
+  m.disk = &m.fake_disk;
+  m.controller.blobs[kDigest] = "an archive";
+  m.controller.heartbeat_ms = 500;
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return !m.controller.heartbeats.empty(); }));
+  m.controller.Send(Desired(1, {Container("web")}));
+  const ContainerId id = Container("web").id;
+  ASSERT_TRUE(
+      m.Until([&] { return m.controller.containers[id].state == api::ContainerState::kRunning; }));
+  ASSERT_GT(m.fake_disk.bytes_written(), 0u);
+  const uint64_t before = m.fake_disk.bytes_written();
+
+  for (uint64_t i = 0; i < kHeartbeats; ++i) {
+    m.controller.Send(Desired(1, {Container("web")}));
+    const size_t heard = m.controller.heartbeats.size();
+    ASSERT_TRUE(m.Until([&] { return m.controller.heartbeats.size() > heard; }));
+  }
+
+  const uint64_t written = m.fake_disk.bytes_written() - before;
+  EXPECT_LT(written * kHeartbeatsOfADay / kHeartbeats, 1u << 20) << written;
+}
+
 TEST(NodeServiceTest, AFullDiskStopsDeletionsAndIsReported) {
   Machine m;
   m.disk = &m.fake_disk;
