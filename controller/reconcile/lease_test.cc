@@ -6,8 +6,6 @@
 
 #include <functional>
 
-#include "base/random.h"
-
 namespace bramble::controller {
 namespace {
 
@@ -71,31 +69,6 @@ TEST(LeaseTest, FailoverIsATable) {
     if (row.expected == Failover::kWait) {
       EXPECT_EQ(decision.not_before, due);
     }
-  }
-}
-
-// No two copies: with any drift up to the limit, any delay of the renewal and any restart of the
-// controller, the node has killed the container before it may be placed again.
-TEST(LeaseTest, TheNodeHasKilledItBeforeItIsPlacedAgain) {
-  SeededRandom random(11);
-  for (int round = 0; round < 100'000; ++round) {
-    Timing timing = random.Below(2) == 0 ? Timing{} : *TimingPreset("fast");
-    timing.lease = seconds(5 + random.Below(300));
-    timing.stop = seconds(1 + random.Below(60));
-    timing.margin = milliseconds(1);
-    timing.lost_after = MinLostAfter(timing);
-    const auto sent = kStart + milliseconds(random.Below(1'000'000));
-    const auto received = sent + milliseconds(random.Below(20'000));
-    const bool restarted = random.Below(2) == 0;
-    const LeaseFacts facts = {
-        .last_renewal = restarted ? std::nullopt : std::optional(received),
-        .controller_start = restarted ? received + milliseconds(random.Below(1000)) : kStart};
-
-    // A node whose clock is slow by the drift holds on longest, seen from the controller.
-    const auto held = timing.lease + timing.stop;
-    const auto killed = sent + held + held * timing.clock_drift_percent / 100;
-
-    ASSERT_LT(killed, MayPlaceAgainAt(facts, timing));
   }
 }
 
