@@ -15,6 +15,8 @@
 #include "node/flags.h"
 #include "node/health/indicator.h"
 #include "node/images/disk_image_cache.h"
+#include "node/runtime/cgroup_mounts.h"
+#include "node/runtime/lxc_config.h"
 #include "node/runtime/lxc_runtime.h"
 #include "node/service/node_service.h"
 #include "node/service/status_text.h"
@@ -158,6 +160,20 @@ asio::awaitable<absl::Status> Serve(NodeService& service, Scope& scope) {
   co_return absl::OkStatus();
 }
 
+// Where the processes of a container are listed, for the lease holder.
+std::function<std::string(const ContainerId&)> CgroupOf(const Logger& log) {
+  const absl::StatusOr<CgroupLayout> layout = ReadCgroupLayout();
+  const CgroupHierarchy* hierarchy = layout.ok() ? layout->ForProcesses() : nullptr;
+  if (hierarchy == nullptr) {
+    log.Error("cgroups_missing", {{"error", layout.status()}});
+    return nullptr;
+  }
+  return [hierarchy = *hierarchy](const ContainerId& id) {
+    return CgroupLayout::Directory(hierarchy,
+                                   ContainerCgroup(LxcRuntime::Options().cgroup_root, id));
+  };
+}
+
 int Run(const NodeConfig& config, NodeFlags::Verb verb) {
   StderrLogSink sink(StderrLogSink::JournalReadsStderr());
   LogLevel level = LogLevel::kInfo;
@@ -211,6 +227,7 @@ int Run(const NodeConfig& config, NodeFlags::Verb verb) {
                        .network = network,
                        .indicator = indicator,
                        .machine = RunMachine,
+                       .cgroup_of = CgroupOf(log),
                        .wall_setter = sets_clock ? &wall_setter : nullptr,
                        .time_floor = floor,
                        .log = log},

@@ -118,11 +118,12 @@ void Agent::Pump() {
   if (!started_ || stopping_) {
     return;
   }
-  for (Action& action : core_.TakeActions(clock_.Boot())) {
+  std::vector<Action> actions = core_.TakeActions(clock_.Boot());
+  TellLeaseGuard();  // of what is about to be started before it is
+  for (Action& action : actions) {
     Spawn(scope_, "agent_action", Carry(std::move(action)));
   }
   SaveNotes();
-  TellLeaseGuard();
   changed_.Set();
   rearm_.Set();
 }
@@ -178,6 +179,13 @@ asio::awaitable<absl::StatusOr<Started>> Agent::StartContainer(api::NodeContaine
   }
   if (const auto before = containers_.find(id); before != containers_.end()) {
     before->second.init_pid = 0;
+  }
+  if (container.spec.placement.placement_class == api::PlacementClass::kMovable) {
+    // From here on the lease holder would end it, whatever becomes of this process.
+    const absl::Status held = co_await leases_.Confirm();
+    if (!held.ok()) {
+      co_return held;
+    }
   }
   absl::StatusOr<RuntimeContainer> running = co_await runtime_.Start(*std::move(spec));
   if (!running.ok()) {
@@ -354,13 +362,17 @@ void Agent::OnLeaseHolder(bool present, std::optional<BootTime> until) {
 void Agent::TellLeaseGuard() {
   std::vector<LeaseGuard::Protected> now;
   for (const ContainerId& id : core_.movable_running()) {
+    LeaseGuard::Protected one{.id = id};
+    if (options_.cgroup_of) {
+      one.group = options_.cgroup_of(id);
+    }
     const auto found = containers_.find(id);
     if (found != containers_.end() && found->second.init_pid != 0) {
-      now.push_back({.id = id,
-                     .init_pid = found->second.init_pid,
-                     .init_start_ticks = found->second.init_start_ticks,
-                     .halt_signal = SignalNumber(found->second.spec.halt_signal)});
+      one.init_pid = found->second.init_pid;
+      one.init_start_ticks = found->second.init_start_ticks;
+      one.halt_signal = SignalNumber(found->second.spec.halt_signal);
     }
+    now.push_back(std::move(one));
   }
   const bool same =
       now.size() == protected_.size() &&

@@ -43,14 +43,17 @@ class LeaseGuard {
  public:
   struct Protected {
     ContainerId id;
-    pid_t init_pid = 0;
+    pid_t init_pid = 0;  // 0: not known, it is about to be started
     uint64_t init_start_ticks = 0;
     int halt_signal = 0;
+    std::string group;  // the cgroup directory that its processes are in, from the first on
   };
   virtual ~LeaseGuard() = default;
   // The whole set, and until when: told whenever one of them changes.
   virtual void Protect(std::vector<Protected> containers, std::optional<BootTime> until,
                        std::chrono::milliseconds stop) = 0;
+  // Resumes when it has taken note of what Protect told last.  kUnavailable: it does not answer.
+  virtual asio::awaitable<absl::Status> Confirm() = 0;
 };
 
 class Agent {
@@ -72,6 +75,8 @@ class Agent {
     uint32_t id_first = 0x20000000;
     uint32_t id_ranges = 4096;
     std::string boot_id;
+    // The cgroup directory of a container; empty: none known (a runtime without cgroups).
+    std::function<std::string(const ContainerId&)> cgroup_of;
   };
 
   Agent(Parts parts, Options options);

@@ -146,9 +146,11 @@ std::map<ContainerId, ContainerNotes> AgentCore::notes() const {
 std::vector<ContainerId> AgentCore::movable_running() const {
   std::vector<ContainerId> all;
   for (const auto& [id, entry] : entries_) {
-    const api::NodeContainer* definition = entry.held.has_value()      ? &entry.held->definition
-                                           : entry.pending.has_value() ? &entry.pending->container
-                                                                       : nullptr;
+    // What is being started counts as it will run.
+    const bool starting = entry.phase == Phase::kStarting && entry.pending.has_value();
+    const api::NodeContainer* definition = starting                 ? &entry.pending->container
+                                           : entry.held.has_value() ? &entry.held->definition
+                                                                    : nullptr;
     if (definition != nullptr && MayRun(entry.phase) && IsMovable(*definition)) {
       all.push_back(id);
     }

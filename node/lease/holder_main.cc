@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/lease/group_kill.h"
 #include "node/lease/lease_message.h"
 #include "node/lease/lease_table.h"
 
@@ -187,8 +188,9 @@ class Holder {
   void Take(const LeaseMessage& message, int handle) {
     switch (message.kind) {
       case LeaseMessageKind::kHold:
-        if (handle >= 0) {
-          CloseIf(table_.Hold(message.id_view(), handle, message.halt_signal));
+        if (handle >= 0 || !message.group_view().empty()) {
+          CloseIf(table_.Hold(message.id_view(), handle < 0 ? LeaseTable::kNoHandle : handle,
+                              message.halt_signal, message.group_view()));
           return;
         }
         break;
@@ -230,8 +232,12 @@ class Holder {
   // Sends what is due, and sets the timer for what is next.
   void Fire() {
     for (const LeaseTable::Signal& due : table_.Due(BootNow())) {
-      syscall(SYS_pidfd_send_signal, due.handle, due.signal, nullptr, 0);
-      fprintf(stderr, "lease_lost signal=%d\n", due.signal);
+      if (due.handle != LeaseTable::kNoHandle) {
+        syscall(SYS_pidfd_send_signal, due.handle, due.signal, nullptr, 0);
+        fprintf(stderr, "lease_lost signal=%d\n", due.signal);
+      } else if (const int killed = KillGroup(due.group.c_str()); killed > 0) {
+        fprintf(stderr, "lease_lost killed=%d group=%s\n", killed, due.group.c_str());
+      }
     }
     const std::optional<int64_t> wake = table_.NextWake();
     itimerspec timer{};

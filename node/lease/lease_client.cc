@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::chrono::seconds kFirstRetry{1};
 constexpr std::chrono::seconds kMaxRetry{10};
+constexpr std::chrono::seconds kConfirmLimit{2};
 constexpr size_t kMaxStatBytes = 4096;
 constexpr int kStartTicksField = 22;  // of /proc/PID/stat, proc(5)
 
@@ -41,6 +42,7 @@ asio::awaitable<void> LeaseClient::Run() {
     const absl::Status ended = co_await Serve();
     if (connection_.has_value()) {
       connection_.reset();
+      answered_.Set();
       if (absl::IsCancelled(ended)) {
         co_return;  // the agent stops: what runs goes on under the holder's eyes
       }
@@ -65,6 +67,9 @@ asio::awaitable<absl::Status> LeaseClient::Serve() {
   // A descriptor of its own to wait on: what is sent goes out on the other one meanwhile.
   FdStream stream(loop_, Fd(::dup(connection->native())));
   connection_ = *std::move(connection);
+  ++connections_;
+  asked_ = 1;
+  answers_ = 0;
   bool told = false;
   while (true) {
     absl::StatusOr<std::string> packet = co_await stream.Read(sizeof(LeaseMessage));
@@ -79,6 +84,8 @@ asio::awaitable<absl::Status> LeaseClient::Serve() {
     if (message.protocol != kLeaseProtocol || message.kind != LeaseMessageKind::kState) {
       co_return absl::UnavailableError("the lease holder is of another version");
     }
+    ++answers_;
+    answered_.Set();
     if (!std::exchange(told, true)) {
       std::optional<BootTime> until;
       if (message.deadline_ns > 0) {
@@ -113,6 +120,25 @@ void LeaseClient::Protect(std::vector<Protected> containers, std::optional<BootT
   }
 }
 
+// It takes packets in order: once it answers a question, it has all that was sent before.
+asio::awaitable<absl::Status> LeaseClient::Confirm() {
+  const absl::Status absent = absl::UnavailableError(
+      "bramble-lease-holder does not answer; see `systemctl status bramble-lease-holder`");
+  if (!connection_.has_value() || !connection_->Hello().ok()) {
+    co_return absent;
+  }
+  const uint64_t connection = connections_;
+  const uint64_t question = ++asked_;
+  while (answers_ < question) {
+    answered_.Reset();
+    const bool answered = co_await answered_.WaitFor(kConfirmLimit);
+    if (!answered || !connection_.has_value() || connections_ != connection) {
+      co_return absent;
+    }
+  }
+  co_return absl::OkStatus();
+}
+
 absl::Status LeaseClient::Tell(const std::vector<Protected>& containers,
                                std::optional<BootTime> until, std::chrono::milliseconds stop) {
   // The deadline first: what is held under none is ended at once.
@@ -121,12 +147,15 @@ absl::Status LeaseClient::Tell(const std::vector<Protected>& containers,
   }
   BRAMBLE_RETURN_IF_ERROR(connection_->Begin());
   for (const Protected& container : containers) {
-    absl::StatusOr<Fd> init = OpenInit(container);
-    if (!init.ok()) {
-      continue;  // it has ended: the runtime tells the agent
+    // Without its init (it is being started, or has just ended) it is known by its cgroup alone.
+    const absl::StatusOr<Fd> init = container.init_pid > 0
+                                        ? OpenInit(container)
+                                        : absl::StatusOr<Fd>(absl::NotFoundError("not known yet"));
+    if (!init.ok() && container.group.empty()) {
+      continue;
     }
-    BRAMBLE_RETURN_IF_ERROR(
-        connection_->Hold(container.id.str(), init->get(), container.halt_signal));
+    BRAMBLE_RETURN_IF_ERROR(connection_->Hold(container.id.str(), init.ok() ? init->get() : -1,
+                                              container.halt_signal, container.group));
   }
   return connection_->End();
 }

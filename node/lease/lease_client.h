@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/scope.h"
+#include "base/timer.h"
 #include "node/agent/agent.h"
 #include "node/lease/lease_connection.h"
 
@@ -22,7 +23,11 @@ class LeaseClient : public LeaseGuard {
 
   LeaseClient(asio::io_context& loop, std::filesystem::path socket, std::filesystem::path proc,
               Logger log)
-      : loop_(loop), socket_(std::move(socket)), proc_(std::move(proc)), log_(log) {}
+      : loop_(loop),
+        socket_(std::move(socket)),
+        proc_(std::move(proc)),
+        log_(log),
+        answered_(loop) {}
 
   // Before Run.
   void SetListener(OnHolder on_holder) { on_holder_ = std::move(on_holder); }
@@ -32,6 +37,7 @@ class LeaseClient : public LeaseGuard {
 
   void Protect(std::vector<Protected> containers, std::optional<BootTime> until,
                std::chrono::milliseconds stop) override;
+  asio::awaitable<absl::Status> Confirm() override;
 
  private:
   asio::awaitable<absl::Status> Serve();
@@ -45,6 +51,10 @@ class LeaseClient : public LeaseGuard {
   const Logger log_;
   OnHolder on_holder_;
   std::optional<LeaseConnection> connection_;
+  uint64_t connections_ = 0;  // so far
+  uint64_t asked_ = 0;        // on this one, and how often it answered
+  uint64_t answers_ = 0;
+  Event answered_;
 };
 
 }  // namespace bramble::node

@@ -51,9 +51,15 @@ absl::Status LeaseConnection::Send(const LeaseMessage& message, int attached) {
   return absl::OkStatus();
 }
 
-absl::Status LeaseConnection::Hold(std::string_view id, int pidfd, int halt_signal) {
+absl::Status LeaseConnection::Hold(std::string_view id, int pidfd, int halt_signal,
+                                   std::string_view group) {
   LeaseMessage message{.kind = LeaseMessageKind::kHold, .halt_signal = halt_signal};
   message.set_id(id);
+  message.set_group(group);
+  if (pidfd < 0 && message.group_view().empty()) {
+    return absl::InvalidArgumentError(
+        StrCat("container ", id, ": neither a process nor a cgroup that a lease could end"));
+  }
   return Send(message, pidfd);
 }
 

@@ -20,8 +20,9 @@ class LeaseConnection {
   // kUnavailable: no holder listens.
   static absl::StatusOr<LeaseConnection> Connect(const std::filesystem::path& socket);
 
-  // A movable container runs: `pidfd` stays the caller's.
-  absl::Status Hold(std::string_view id, int pidfd, int halt_signal);
+  // A movable container runs, or (`pidfd` -1) is about to be started; its processes are or will be
+  // in the cgroup directory `group`.  `pidfd` stays the caller's.
+  absl::Status Hold(std::string_view id, int pidfd, int halt_signal, std::string_view group = "");
   absl::Status Release(std::string_view id);
   absl::Status Begin();
   absl::Status End();

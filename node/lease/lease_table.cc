@@ -6,9 +6,13 @@
 
 namespace bramble::node {
 
-std::optional<int> LeaseTable::Hold(std::string_view id, int handle, int halt_signal) {
+std::optional<int> LeaseTable::Hold(std::string_view id, int handle, int halt_signal,
+                                    std::string_view group) {
   std::optional<int> old = Release(id);
-  entries_.push_back({.id = std::string(id), .handle = handle, .halt_signal = halt_signal});
+  entries_.push_back({.id = std::string(id),
+                      .handle = handle,
+                      .halt_signal = halt_signal,
+                      .group = std::string(group)});
   return old;
 }
 
@@ -20,7 +24,7 @@ std::optional<int> LeaseTable::Release(std::string_view id) {
   }
   const int handle = it->handle;
   entries_.erase(it);
-  return handle;
+  return handle == kNoHandle ? std::nullopt : std::optional<int>(handle);
 }
 
 void LeaseTable::Begin() {
@@ -32,7 +36,7 @@ void LeaseTable::Begin() {
 std::vector<int> LeaseTable::End() {
   std::vector<int> handles;
   std::erase_if(entries_, [&](const Entry& entry) {
-    if (!entry.named) {
+    if (!entry.named && entry.handle != kNoHandle) {
       handles.push_back(entry.handle);
     }
     return !entry.named;
@@ -50,9 +54,26 @@ void LeaseTable::Expire(int64_t now_ns) { deadline_ns_ = std::min(deadline_ns_, 
 std::vector<int> LeaseTable::Handles() const {
   std::vector<int> handles;
   for (const Entry& entry : entries_) {
-    handles.push_back(entry.handle);
+    if (entry.handle != kNoHandle) {
+      handles.push_back(entry.handle);
+    }
   }
   return handles;
+}
+
+void LeaseTable::KillWhenDue(Entry& entry, int64_t now_ns, std::vector<Signal>& signals) {
+  if (now_ns < entry.kill_ns) {
+    return;
+  }
+  if (!entry.killed && entry.handle != kNoHandle) {
+    signals.push_back({entry.handle, SIGKILL});
+  }
+  entry.killed = true;
+  if (!entry.group.empty() && now_ns >= entry.sweep_ns) {
+    signals.push_back({kNoHandle, SIGKILL, entry.group});
+    const bool soon = now_ns < entry.kill_ns + kSweepSoonForNs;
+    entry.sweep_ns = now_ns + (soon ? kSweepNs : kSweepLaterNs);
+  }
 }
 
 std::vector<LeaseTable::Signal> LeaseTable::Due(int64_t now_ns) {
@@ -60,14 +81,14 @@ std::vector<LeaseTable::Signal> LeaseTable::Due(int64_t now_ns) {
   for (Entry& entry : entries_) {
     if (entry.kill_ns == 0 && now_ns >= deadline_ns_) {
       // Counted from the deadline, not from now: a holder that was late kills no later.
-      entry.kill_ns = std::max<int64_t>(deadline_ns_ + stop_ns_, 1);
+      const int64_t stop_ns = entry.handle == kNoHandle ? 0 : stop_ns_;
+      entry.kill_ns = std::max<int64_t>(deadline_ns_ + stop_ns, 1);
       if (now_ns < entry.kill_ns) {
         signals.push_back({entry.handle, entry.halt_signal});
       }
     }
-    if (entry.kill_ns != 0 && !entry.killed && now_ns >= entry.kill_ns) {
-      entry.killed = true;
-      signals.push_back({entry.handle, SIGKILL});
+    if (entry.kill_ns != 0) {
+      KillWhenDue(entry, now_ns, signals);
     }
   }
   return signals;
@@ -76,10 +97,12 @@ std::vector<LeaseTable::Signal> LeaseTable::Due(int64_t now_ns) {
 std::optional<int64_t> LeaseTable::NextWake() const {
   std::optional<int64_t> wake;
   for (const Entry& entry : entries_) {
-    if (entry.killed) {
+    if (entry.killed && entry.group.empty()) {
       continue;
     }
-    const int64_t at = entry.kill_ns != 0 ? entry.kill_ns : deadline_ns_;
+    const int64_t at = entry.killed         ? entry.sweep_ns
+                       : entry.kill_ns != 0 ? entry.kill_ns
+                                            : deadline_ns_;
     wake = wake.has_value() ? std::min(*wake, at) : at;
   }
   return wake;

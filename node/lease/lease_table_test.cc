@@ -10,7 +10,7 @@ namespace bramble::node {
 
 // Found by argument-dependent lookup only here.
 static bool operator==(const LeaseTable::Signal& a, const LeaseTable::Signal& b) {
-  return a.handle == b.handle && a.signal == b.signal;
+  return a.handle == b.handle && a.signal == b.signal && a.group == b.group;
 }
 
 namespace {
@@ -82,6 +82,53 @@ TEST(LeaseTableTest, WhatAnAgentDoesNotNameAgainIsReleased) {
   EXPECT_EQ(table.Release("a"), std::nullopt);
   EXPECT_EQ(table.Release("b"), 10);
   EXPECT_EQ(table.NextWake(), std::nullopt);
+}
+
+constexpr int kNone = LeaseTable::kNoHandle;
+constexpr int64_t kSecond = 1'000'000'000;
+
+TEST(LeaseTableTest, WhatIsBeingStartedIsKilledByItsGroupFromTheDeadlineOnAndAgain) {
+  LeaseTable table;
+  table.Renew(10 * kSecond, 30 * kSecond);
+  table.Hold("a", kNone, 0, "/group/a");
+
+  EXPECT_THAT(table.Due(10 * kSecond - 1), IsEmpty());
+  EXPECT_EQ(table.NextWake(), 10 * kSecond);
+  EXPECT_THAT(table.Due(10 * kSecond), ElementsAre(Signal{kNone, SIGKILL, "/group/a"}))
+      << "it has nothing to halt for";
+  // Whoever starts it may be late.
+  int64_t now = 10 * kSecond;
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(table.NextWake(), now + LeaseTable::kSweepNs);
+    EXPECT_THAT(table.Due(now + LeaseTable::kSweepNs - 1), IsEmpty());
+    now += LeaseTable::kSweepNs;
+    EXPECT_THAT(table.Due(now), ElementsAre(Signal{kNone, SIGKILL, "/group/a"}));
+  }
+  now += LeaseTable::kSweepSoonForNs;
+  table.Due(now);
+  EXPECT_EQ(table.NextWake(), now + LeaseTable::kSweepLaterNs);
+  EXPECT_EQ(table.Release("a"), std::nullopt) << "there is no handle to close";
+  EXPECT_EQ(table.NextWake(), std::nullopt);
+}
+
+TEST(LeaseTableTest, OnceItsInitIsKnownItIsHaltedFirstAndItsGroupIsLookedThroughAfterTheKill) {
+  LeaseTable table;
+  table.Renew(1000, 300);
+  table.Hold("a", kNone, 0, "/group/a");
+  table.Hold("a", 7, kHalt, "/group/a");
+
+  EXPECT_THAT(table.Due(1000), ElementsAre(Signal{7, kHalt}));
+  EXPECT_THAT(table.Due(1300), ElementsAre(Signal{7, SIGKILL}, Signal{kNone, SIGKILL, "/group/a"}))
+      << "a container that restarted itself has another init by now";
+}
+
+TEST(LeaseTableTest, WhatTheAgentNoLongerNamesIsNotLookedFor) {
+  LeaseTable table;
+  table.Renew(1000, 300);
+  table.Hold("a", kNone, 0, "/group/a");
+  table.Begin();
+  EXPECT_THAT(table.End(), IsEmpty());
+  EXPECT_THAT(table.Due(2000), IsEmpty());
 }
 
 }  // namespace

@@ -90,6 +90,15 @@ const CgroupHierarchy* CgroupLayout::Find(std::string_view controller) const {
   return nullptr;
 }
 
+const CgroupHierarchy* CgroupLayout::ForProcesses() const {
+  for (const char* controller : {"pids", "memory", "freezer"}) {
+    if (const CgroupHierarchy* found = Find(controller); found != nullptr) {
+      return found;
+    }
+  }
+  return hierarchies.empty() ? nullptr : &hierarchies.front();
+}
+
 std::string CgroupLayout::Directory(const CgroupHierarchy& hierarchy, std::string_view group) {
   return StrCat(hierarchy.mount, hierarchy.base, "/", group);
 }

@@ -28,6 +28,8 @@ struct CgroupLayout {
 
   // The hierarchy that has `controller`, or nullptr.
   const CgroupHierarchy* Find(std::string_view controller) const;
+  // The hierarchy that tells best which processes a group has; nullptr: there is none at all.
+  const CgroupHierarchy* ForProcesses() const;
   // The directory of `group` ("bramble/ID") in the hierarchy.
   static std::string Directory(const CgroupHierarchy& hierarchy, std::string_view group);
 };

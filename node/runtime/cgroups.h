@@ -5,14 +5,11 @@
 
 #include <string>
 
-#include "node/runtime/cgroup_layout.h"
+#include "node/runtime/cgroup_mounts.h"
 
 #include "absl/status/statusor.h"
 
 namespace bramble::node {
-
-// Reads /proc and the cgroup mounts.
-absl::StatusOr<CgroupLayout> ReadCgroupLayout();
 
 // Writes the limits of a container that runs in `group`, in an order that the kernel takes whether
 // they grow or shrink.  kFailedPrecondition: it uses more memory than the new limit.

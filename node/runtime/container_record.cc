@@ -213,4 +213,15 @@ absl::StatusOr<Fd> LockContainer(const RuntimePaths& paths, const ContainerId& i
       StrCat("container ", id.str(), ": another operation on it is under way"));
 }
 
+void AwaitQuiet(const RuntimePaths& paths, const ContainerId& id) {
+  for (int waited = 0; waited < kLockWaitMs; waited += kLockStepMs) {
+    const auto lock = OpenFile(paths.Lock(id), O_RDWR | O_NOFOLLOW);
+    if (!lock.ok() || flock(lock->get(), LOCK_EX | LOCK_NB) == 0 ||
+        FindRunning(paths, id).has_value()) {
+      return;
+    }
+    SleepMs(kLockStepMs);
+  }
+}
+
 }  // namespace bramble::node

@@ -64,5 +64,8 @@ pid_t FirstChild(pid_t pid);
 // The right to change a container, given up when the descriptor closes.
 // kUnavailable: another has it, for longer than we wait.
 absl::StatusOr<Fd> LockContainer(const RuntimePaths& paths, const ContainerId& id);
+// Waits until the container is seen to run or nobody changes it: between the two is one whose start
+// goes on though the agent that ordered it is gone.  At most as long as LockContainer.
+void AwaitQuiet(const RuntimePaths& paths, const ContainerId& id);
 
 }  // namespace bramble::node

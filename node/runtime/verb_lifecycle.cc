@@ -296,6 +296,7 @@ VerbResult ListVerb(const RuntimeSettings& settings, const json::value&) {
   json::array containers;
   for (const std::string& name : names) {
     const ContainerId id = ContainerId::Trusted(name);
+    AwaitQuiet(settings.paths, id);
     const auto record = ReadRecord(settings.paths, id);
     if (absl::IsNotFound(record.status())) {
       continue;  // its first start was cut off: nothing was ever in it

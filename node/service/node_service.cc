@@ -19,13 +19,15 @@ AgentCore::Options CoreOptions(const NodeConfig& config) {
   return options;
 }
 
-Agent::Options AgentOptions(const NodeConfig& config, const KernelRoots& roots) {
+Agent::Options AgentOptions(const NodeConfig& config, const KernelRoots& roots,
+                            std::function<std::string(const ContainerId&)> cgroup_of) {
   // The first range of ids is the images'.
   return {.core = CoreOptions(config),
           .bridge = config.network.bridge,
           .id_first = static_cast<uint32_t>(config.id_first) + IdRange::kCount,
           .id_ranges = static_cast<uint32_t>(config.id_ranges) - 1,
-          .boot_id = ReadBootId(roots)};
+          .boot_id = ReadBootId(roots),
+          .cgroup_of = std::move(cgroup_of)};
 }
 
 }  // namespace
@@ -50,7 +52,7 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
               .journal = journal_,
               .disk = disk_lane_,
               .log = log_},
-             AgentOptions(config_, roots_)),
+             AgentOptions(config_, roots_, std::move(parts.cgroup_of))),
       streams_(loop_, access_, parts.access, log_),
       commands_(parts.runtime, parts.indicator, parts.machine, log_),
       uplink_({.loop = loop_,

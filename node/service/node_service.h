@@ -37,6 +37,7 @@ class NodeService {
     NetworkSetup& network;
     Indicator& indicator;
     CommandRunner::Machine machine;
+    std::function<std::string(const ContainerId&)> cgroup_of;  // as Agent::Options has it
     WallSetter* wall_setter = nullptr;  // nullptr: the machine's clock is not ours to set
     WallTime time_floor{};
     Logger log;

@@ -82,7 +82,9 @@ class NodeSystemTest : public testing::Test {
         StrCat("name = \"pi-1\"\njoin_token = \"", controller_.Token(), "\"\nstate_dir = \"",
                (directory_ / "state").string(), "\"\nrun_dir = \"", (directory_ / "run").string(),
                "\"\nstart_jitter = \"1ms\"\nreconnect_max = \"100ms\"\nid_first = 1342177280\n",
-               "id_ranges = 8\n[network]\nmanage = false\n");
+               "id_ranges = 8\n",
+               libexec_.empty() ? "" : StrCat("libexec_dir = \"", libexec_.string(), "\"\n"),
+               "[network]\nmanage = false\n");
     ASSERT_TRUE(WriteFileAtomically(directory_ / "node.toml", config).ok());
     agent_ =
         Spawn({(Bin() / "bramble-node").string(), "--config", (directory_ / "node.toml").string()});
@@ -140,6 +142,7 @@ class NodeSystemTest : public testing::Test {
   std::optional<Process> holder_;
   std::optional<Process> agent_;
   std::string digest_;
+  std::filesystem::path libexec_;  // empty: beside the program
   uint64_t generation_ = 0;
 };
 
@@ -244,6 +247,118 @@ TEST_F(NodeSystemTest, WithoutALeaseHolderMovableContainersDoNotStart) {
 
   StartHolder();
   ASSERT_TRUE(Until([&] { return Runs(movable); }));
+}
+
+// The agent dies in the middle of a start: what its runtime then brings up has no init yet that
+// anybody could have told the lease holder.
+class AgentDiesInAStartTest : public NodeSystemTest {
+ protected:
+  // A runtime that does `start` as the script says; REAL is the program and its arguments.
+  void UseRuntime(const std::string& on_start) {
+    ASSERT_TRUE(MakeDirectories(directory_ / "libexec", 0755).ok());
+    for (const char* name : {"bramble-unpack", "container.seccomp"}) {
+      std::filesystem::create_symlink(std::filesystem::absolute(Bin() / name),
+                                      directory_ / "libexec" / name);
+    }
+    const std::string real = std::filesystem::absolute(Bin() / "bramble-runtime");
+    // Which verb it is, "await" reads from its input.
+    const std::string script = StrCat(
+        "#!/bin/sh\n[ \"$1\" = await ] || exec ", real, " \"$@\"\ncd ", directory_.path().string(),
+        "\ncat >request.$$\ngrep -q '^{\"verb\":\"start\"' request.$$ || exec ", real,
+        " \"$@\" <request.$$\nmv request.$$ request\nset -- ", real, " \"$@\"\nAGENT=$PPID\n",
+        on_start, "\n");
+    const std::filesystem::path path = directory_ / "libexec/bramble-runtime";
+    ASSERT_TRUE(WriteFileAtomically(path, script, 0755).ok());
+    agent_->Signal(SIGKILL);
+    ASSERT_TRUE(agent_->Wait().ok());
+    libexec_ = directory_ / "libexec";
+    controller_.lease_ms = 4000;
+    controller_.heartbeat_ms = 500;
+    controller_.stop_ms = 1000;
+    const size_t hellos = controller_.hellos.size();
+    const size_t beats = controller_.heartbeats.size();
+    StartAgent();
+    ASSERT_TRUE(Until([&] {
+      return controller_.hellos.size() > hellos && controller_.heartbeats.size() > beats + 2;
+    }));
+  }
+  // It runs, or did.
+  bool Logged(const ContainerId& id) {
+    return std::filesystem::exists(directory_ / "state/containers" / id.str() / "console.log");
+  }
+};
+
+TEST_F(AgentDiesInAStartTest, BetweenTheStartAndItsAnswerTheContainerEndsWithTheLease) {
+  UseRuntime("\"$@\" <request >answer; kill -KILL $AGENT; sleep 1");
+  const ContainerId id = Movable().id;
+  const SystemClock clock;
+  Want({Movable()});
+  ASSERT_TRUE(Until([&] { return std::filesystem::exists(directory_ / "answer"); }));
+  ASSERT_TRUE(agent_->Wait().ok());
+  const pid_t init = InitOf(id);
+  ASSERT_GT(init, 0) << "it runs, and no agent is left to tell the holder";
+  const BootTime died = clock.Boot();
+
+  ASSERT_TRUE(Until([&] { return kill(init, 0) != 0; }));
+  EXPECT_GT(clock.Boot() - died, seconds(2)) << "not before the lease is over";
+  EXPECT_LT(clock.Boot() - died, seconds(8));
+  EXPECT_EQ(InitOf(id), 0);
+}
+
+TEST_F(AgentDiesInAStartTest, AContainerThatComesUpAfterTheLeaseIsEndedAtOnce) {
+  UseRuntime(
+      "setsid sh -c 'kill -KILL '$AGENT'; sleep 7; exec \"$@\" <request >answer' sh \"$@\" "
+      ">/dev/null 2>&1 & wait");
+  const ContainerId id = Movable().id;
+  Want({Movable()});
+  ASSERT_TRUE(Until([&] { return std::filesystem::exists(directory_ / "request"); }));
+  ASSERT_TRUE(agent_->Wait().ok());
+  EXPECT_FALSE(Logged(id));
+  ASSERT_TRUE(Until([&] { return Logged(id); })) << "the start goes on all the same";
+  const SystemClock clock;
+  const BootTime up = clock.Boot();
+  ASSERT_TRUE(
+      Until([&] { return std::filesystem::exists(directory_ / "answer") && InitOf(id) == 0; }));
+  EXPECT_LT(clock.Boot() - up, seconds(3));
+}
+
+TEST_F(AgentDiesInAStartTest, AnAgentThatComesBackTakesOverWhatWasBeingStarted) {
+  UseRuntime(
+      "setsid sh -c 'kill -KILL '$AGENT'; exec \"$@\" <request >answer' sh \"$@\" "
+      ">/dev/null 2>&1 & wait");
+  const ContainerId id = Movable().id;
+  Want({Movable()});
+  ASSERT_TRUE(Until([&] { return std::filesystem::exists(directory_ / "request"); }));
+  ASSERT_TRUE(agent_->Wait().ok());
+  libexec_.clear();
+  StartAgent();
+  ASSERT_TRUE(Until([&] { return Runs(id); }));
+  const pid_t init = InitOf(id);
+  ASSERT_GT(init, 0);
+  const size_t beats = controller_.heartbeats.size();
+  ASSERT_TRUE(Until([&] { return controller_.heartbeats.size() > beats + 12; }));
+  EXPECT_EQ(InitOf(id), init) << "its lease is renewed, and it is one";
+
+  ASSERT_EQ(kill(agent_->pid(), SIGSTOP), 0);
+  EXPECT_TRUE(Until([&] { return kill(init, 0) != 0; })) << "and the holder has it";
+  ASSERT_EQ(kill(agent_->pid(), SIGCONT), 0);
+}
+
+TEST_F(NodeSystemTest, WithALeaseHolderThatHangsMovableContainersDoNotStart) {
+  controller_.lease_ms = 60'000;
+  controller_.heartbeat_ms = 500;
+  controller_.Disconnect();
+  ASSERT_TRUE(Until([&] { return controller_.hellos.size() > 1; }));
+  ASSERT_EQ(kill(holder_->pid(), SIGSTOP), 0);
+  const ContainerId movable = Movable().id;
+  Want({Movable()});
+  EXPECT_TRUE(Until([&] {
+    return controller_.containers[movable].reason.find("does not answer") != std::string::npos;
+  })) << controller_.containers[movable].reason;
+  EXPECT_EQ(InitOf(movable), 0);
+
+  ASSERT_EQ(kill(holder_->pid(), SIGCONT), 0);
+  EXPECT_TRUE(Until([&] { return Runs(movable); }));
 }
 
 }  // namespace
