@@ -252,6 +252,9 @@ json::object Body(const OpenStream& m) {
                        {"uid", m.uid},
                        {"gid", m.gid},
                        {"size_bytes", m.size_bytes}};
+  if (!m.move.empty()) {
+    body["move"] = m.move;
+  }
   if (m.tree) {
     body["tree"] = true;
   }
@@ -277,6 +280,7 @@ void Read(JsonObjectReader& r, OpenStream& m) {
   m.uid = r.OptionalInt("uid", {.min = -1}).value_or(0);
   m.gid = r.OptionalInt("gid", {.min = -1}).value_or(0);
   m.size_bytes = r.OptionalInt("size_bytes", {.min = -1}).value_or(0);
+  m.move = TextField(r, "move");
 }
 
 json::object Body(const Command& m) {
@@ -370,6 +374,9 @@ json::object ToJson(const NodeContainer& container) {
                          {"gateway", container.gateway},
                          {"dns", ToJson(container.dns)},
                          {"search_domain", container.search_domain}};
+  if (!container.layer_move.empty()) {
+    object["layer_move"] = container.layer_move;
+  }
   if (!container.floating_addresses.empty()) {
     object["floating_addresses"] = AddressesToJson(container.floating_addresses);
   }
@@ -387,6 +394,7 @@ absl::StatusOr<NodeContainer> NodeContainerFromJson(const json::value& value, st
   container.project = reader.Parsed<ProjectName>("project");
   container.generation = reader.Int("generation", {.min = 0});
   container.image_digest = TextField(reader, "image_digest");
+  container.layer_move = TextField(reader, "layer_move");
   container.image_size.count = CountField(reader, "image_size_bytes");
   container.architecture = TextField(reader, "architecture");
   container.address = TextField(reader, "address");
@@ -426,6 +434,9 @@ json::object ToJson(const ObservedContainer& container) {
       {"reason", container.reason},
       {"restarts", container.restarts},
       {"disk_limit_mode", container.disk_limit_mode}};
+  if (container.ran) {
+    object["ran"] = true;
+  }
   if (container.exit_code.has_value()) {
     object["exit_code"] = *container.exit_code;
   }
@@ -453,6 +464,7 @@ absl::StatusOr<ObservedContainer> ObservedContainerFromJson(const json::value& v
   container.exit_code = reader.OptionalInt("exit_code");
   container.started_at = OptionalTimeField(reader, "started_at");
   container.restarts = CountField<uint64_t>(reader, "restarts");
+  container.ran = reader.OptionalBool("ran").value_or(false);
   container.disk_limit_mode = TextField(reader, "disk_limit_mode");
   if (const json::value* definition = reader.Find("definition")) {
     absl::StatusOr<NodeContainer> parsed =

@@ -31,6 +31,9 @@ struct NodeContainer {
   ProjectName project;
   uint64_t generation = 1;
   ContainerSpec spec;  // limits filled in
+  // Its writable layer comes, or came, by this move: without it the container does not start.
+  // Empty: it has or makes its own.
+  std::string layer_move;
   std::string image_digest;
   Bytes image_size;
   std::string architecture;
@@ -63,6 +66,7 @@ struct ObservedContainer {
   std::optional<int64_t> exit_code;
   std::optional<WallTime> started_at;
   uint64_t restarts = 0;
+  bool ran = false;  // its init was started on the writable layer that it has now, or may have been
   std::string disk_limit_mode;
   // Of a container that the controller may not know: what is needed to adopt it.
   std::optional<NodeContainer> definition;
@@ -150,8 +154,11 @@ struct Desired {
 };
 
 // Dial wss://…/v1/streams/<ticket> and serve this.
-enum class StreamKind { kExec, kConsole, kLogs, kPush, kPull };
-inline constexpr std::string_view kStreamKindNames[] = {"exec", "console", "logs", "push", "pull"};
+// export, import: the writable layer of a stopped container, from the node that it leaves to the
+// one that it goes to.  An import ends at once, well, when its move has brought the layer before.
+enum class StreamKind { kExec, kConsole, kLogs, kPush, kPull, kExport, kImport };
+inline constexpr std::string_view kStreamKindNames[] = {"exec", "console", "logs",  "push",
+                                                        "pull", "export",  "import"};
 struct OpenStream {
   std::string ticket;
   StreamKind kind = StreamKind::kExec;
@@ -175,6 +182,8 @@ struct OpenStream {
   int64_t uid = 0;         // -1: as the archive says
   int64_t gid = 0;         // -1: as the archive says
   int64_t size_bytes = 0;  // of a pushed file; -1: not known, up to the eof frame
+  // import
+  std::string move;
 };
 
 // Carried out once per `command_id` (kept 24 h), not after `not_after_ms` of signed time.

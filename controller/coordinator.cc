@@ -31,7 +31,13 @@ struct Coordinator::Subjects {
         health(ledger, fleet, operation_tracker, {settings.timing, settings.mass_loss}),
         sessions(
             {ledger, fleet, operation_tracker, health, *parts.links, *parts.issuer, signed_clock}),
-        drainer(ledger, fleet, operation_tracker,
+        mover(
+            ledger, fleet, operation_tracker,
+            [this](const NodeId& node, const ContainerRecord& container) {
+              return sessions.MoveFactsOf(node, container);
+            },
+            parts.copier),
+        drainer(ledger, fleet, operation_tracker, mover,
                 [this](const NodeId& node, const ContainerId& container) {
                   return sessions.ConfirmedStopped(node, container);
                 }),
@@ -60,6 +66,7 @@ struct Coordinator::Subjects {
   SignedClock signed_clock;
   NodeHealth health;
   LedgerSessions sessions;
+  Mover mover;
   Drainer drainer;
   LedgerContainers containers;
   LedgerNodes nodes;
@@ -240,6 +247,7 @@ void Coordinator::Tick() {
   all.health.Tick();
   all.sessions.Tick();
   all.drainer.Tick();
+  all.mover.Tick();
   all.operation_tracker.Tick();
   all.fleet.FillAddresses();
   all.Tidy();

@@ -61,6 +61,7 @@ struct CoordinatorParts {
   NodeLinks* links = nullptr;
   AddressProber* prober = nullptr;
   CertificateIssuer* issuer = nullptr;
+  LayerCopier* copier = nullptr;  // none: a pinned container's move is given up
 };
 
 class Coordinator {

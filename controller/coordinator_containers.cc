@@ -306,6 +306,8 @@ Written LedgerContainers::DeleteRecord(Change& change, const ContainerRecord& fo
     operations_.OnContainerGone(change, record);
     return Answer(id, operation);
   }
+  record.move.reset();
+  record.moving = false;
   record.api.deleting = true;
   record.api.status.state = api::ContainerState::kDeleting;
   record.api.status.reason = "its node has not confirmed it yet";

@@ -58,6 +58,26 @@ class FakeProber : public AddressProber {
   std::set<std::string> in_use;
 };
 
+// Copies when the test says so.
+class FakeCopier : public LayerCopier {
+ public:
+  void Copy(LayerCopy copy, Done done) override {
+    begun.push_back(copy);
+    under_way[copy.move] = std::move(done);
+  }
+  void Cancel(const std::string& move) override { under_way.erase(move); }
+  int64_t BytesCopied(const std::string&) const override { return 5 * kMiB; }
+  void Finish(const absl::Status& status) {
+    auto ended = std::exchange(under_way, {});
+    for (auto& [move, done] : ended) {
+      done(status);
+    }
+  }
+
+  std::vector<LayerCopy> begun;
+  std::map<std::string, Done> under_way;
+};
+
 // A request is "csr KEY"; the certificate names the key.
 class FakeIssuer : public CertificateIssuer {
  public:
@@ -101,6 +121,7 @@ class CoordinatorTest : public testing::Test {
   // Another controller process over the same store; what was not durable is lost.
   void Restart() {
     coordinator_.reset();
+    copier_.under_way.clear();
     store_.LosePower();
     links_ = std::make_unique<FakeLinks>();
     prober_.waiting.clear();
@@ -109,7 +130,8 @@ class CoordinatorTest : public testing::Test {
                                                                              .store = &store_,
                                                                              .links = links_.get(),
                                                                              .prober = &prober_,
-                                                                             .issuer = &issuer_});
+                                                                             .issuer = &issuer_,
+                                                                             .copier = &copier_});
     start_status_ = coordinator_->Start();
     Settle();
   }
@@ -399,6 +421,7 @@ class CoordinatorTest : public testing::Test {
   std::unique_ptr<FakeLinks> links_;
   FakeProber prober_;
   FakeIssuer issuer_;
+  FakeCopier copier_;
   std::map<std::string, PlayedNode> nodes_;
   std::unique_ptr<Coordinator> coordinator_;
   absl::Status start_status_;

@@ -184,7 +184,9 @@ void LedgerNodes::Drain(const Principal& who, const std::string& key, DrainReque
     record.api.drain = api::DrainState::kDraining;
     record.api.drain_deadline = change.now() + request.deadline;
     record.drain_pace = request.pace;
+    record.drain_leaves_pinned = request.leave_pinned;
     record.restoring = false;
+    ForgetFailedMoves(change, record.api.id);
     record.drain_operation =
         parts_.operations.Begin(change, {.kind = "node.drain",
                                          .object = ReferenceTo(record),
@@ -206,6 +208,7 @@ void LedgerNodes::Restore(const Principal& who, const std::string& key, WriteOpt
     record.api.drain_deadline.reset();
     record.api.cordoned = false;
     record.restoring = true;
+    ForgetFailedMoves(change, record.api.id);
     record.drain_operation =
         parts_.operations.Begin(change, {.kind = "node.restore", .object = ReferenceTo(record)});
     change.AddEvent("node.restored", ReferenceTo(record), "");
@@ -213,6 +216,21 @@ void LedgerNodes::Restore(const Principal& who, const std::string& key, WriteOpt
     return Put(change, std::move(record), operation);
   };
   Write(who, "node.restore", key, options, std::move(done), apply);
+}
+
+// A person asks again: what failed before may work now.
+void LedgerNodes::ForgetFailedMoves(Change& change, const NodeId& node) {
+  std::vector<ContainerRecord> failed;
+  for (const auto& [id, entry] : parts_.ledger.state().containers().entries()) {
+    const ContainerRecord& record = entry.record;
+    if (!record.move_failed.empty() && (record.api.status.node_id == node || record.home == node)) {
+      failed.push_back(record);
+    }
+  }
+  for (ContainerRecord& record : failed) {
+    record.move_failed.clear();
+    parts_.fleet.Put(change, std::move(record));
+  }
 }
 
 void LedgerNodes::GiveUpContainers(Change& change, const NodeRecord& node) {
@@ -298,6 +316,8 @@ void LedgerNodes::Replace(const Principal& who, const std::string& key, std::str
     std::vector<ContainerRecord> moved;
     for (const std::string& id : ids) {
       ContainerRecord container = *parts_.ledger.state().containers().Find(id);
+      container.move.reset();
+      container.moving = false;
       container.api.status.node_id = record.api.id;
       container.api.status.state = api::ContainerState::kPlaced;
       container.api.status.reason = "its node was replaced: it starts from its image";

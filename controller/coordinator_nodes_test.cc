@@ -93,7 +93,7 @@ TEST_F(NodesTest, ADrainStopsMovableContainersHereAndStartsThemElsewhereAndResto
   ReportAll("pi-1");
   AddNode("pi-2");
 
-  const auto drain = Drain("pi-1");
+  const auto drain = Drain("pi-1", {.leave_pinned = true});
   ASSERT_TRUE(drain.ok()) << drain.status();
   int stopping = 0;
   for (const auto& [id, container] : nodes_["pi-1"].containers) {

@@ -211,8 +211,17 @@ absl::Status LedgerSessions::Send(const NodeId& node, const api::ControllerMessa
 bool LedgerSessions::MayFetchBlob(const NodeId& node, std::string_view digest) const {
   const State& state = parts_.ledger.state();
   const auto& ids = state.ContainersOn(node);
-  return std::any_of(ids.begin(), ids.end(), [&](const std::string& id) {
+  const bool runs = std::any_of(ids.begin(), ids.end(), [&](const std::string& id) {
     return state.containers().Find(id)->api.status.image_digest == digest;
+  });
+  if (runs) {
+    return true;
+  }
+  const auto& all = state.containers().entries();
+  return std::any_of(all.begin(), all.end(), [&](const auto& entry) {
+    const ContainerRecord& record = entry.second.record;
+    return record.move.has_value() && record.move->target == node &&
+           record.api.status.image_digest == digest;
   });
 }
 

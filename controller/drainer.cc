@@ -43,7 +43,7 @@ void Drainer::LetGo() {
   std::vector<std::string> left;
   for (const auto& [id, entry] : state.containers().entries()) {
     const ContainerRecord& record = entry.record;
-    if (!record.moving) {
+    if (!record.moving || record.move.has_value()) {
       continue;
     }
     const NodeRecord* here = state.nodes().Find(record.api.status.node_id.str());
@@ -101,11 +101,21 @@ void Drainer::PlacePending() {
 
 LeaveState Drainer::StateOf(const ContainerRecord& record, const NodeId& node) const {
   const api::ContainerStatus& status = record.api.status;
-  const bool here = status.node_id == node;
+  if (record.move.has_value()) {
+    switch (record.move->phase) {
+      case MovePhase::kStopping:
+        return LeaveState::kStopping;
+      case MovePhase::kCopying:
+        return LeaveState::kCopying;
+      case MovePhase::kStarting:
+      case MovePhase::kReturning:
+        return LeaveState::kStarting;
+    }
+  }
   if (record.moving) {
     return stopped_(status.node_id, record.api.id) ? LeaveState::kStopped : LeaveState::kStopping;
   }
-  if (here) {
+  if (status.node_id == node) {
     return LeaveState::kHere;
   }
   return status.state == ContainerState::kPlaced || status.state == ContainerState::kStarting ||
@@ -114,38 +124,53 @@ LeaveState Drainer::StateOf(const ContainerRecord& record, const NodeId& node) c
              : LeaveState::kThere;
 }
 
+void Drainer::Describe(const NodeRecord& node, const ContainerRecord& record,
+                       LeavingContainer& leaving) {
+  leaving.gave_up = record.move_failed;
+  leaving.doing = mover_.Doing(record);
+  // Seen from where it is: in a restore that is another node.
+  leaving.state = StateOf(record, node.restoring ? record.api.status.node_id : node.api.id);
+  if (leaving.state != LeaveState::kHere) {
+    return;
+  }
+  if (leaving.placement_class == api::PlacementClass::kPinned) {
+    const bool stays = leaving.node_pinned || (!node.restoring && node.drain_leaves_pinned);
+    if (!stays && leaving.gave_up.empty()) {
+      const absl::StatusOr<NodeId> target =
+          fleet_.FindMoveTarget(record, node.restoring ? node.api.id : NodeId());
+      leaving.blocked = target.ok() ? "" : std::string(target.status().message());
+    }
+  } else if (!node.restoring) {
+    ContainerRecord trial = record;
+    Fleet::Unplace(trial, "");
+    if (!fleet_.Place(trial, {node.api.id})) {
+      leaving.blocked = trial.api.status.reason;
+    }
+  }
+}
+
 DrainQuery Drainer::QueryFor(const NodeRecord& node) {
-  DrainQuery query{.node = node.api.name, .at_once = node.drain_pace, .leave_pinned = true};
+  DrainQuery query{.node = node.api.name,
+                   .at_once = node.drain_pace,
+                   .leave_pinned = !node.restoring && node.drain_leaves_pinned};
   for (const auto& [id, entry] : ledger_.state().containers().entries()) {
     const ContainerRecord& record = entry.record;
     const bool here = record.api.status.node_id == node.api.id;
     const bool ours = record.home == node.api.id;
+    // On its way back to where it came from, but not there yet.
+    const bool arriving = record.move.has_value() && record.move->target == node.api.id;
     if (record.api.deleting || record.orphaned || (!here && !ours)) {
       continue;
     }
-    LeavingContainer leaving{.id = record.api.id,
-                             .name = record.api.name,
-                             .placement_class = record.api.spec.placement.placement_class,
-                             .node_pinned = record.api.spec.placement.node == node.api.name.str()};
-    if (node.restoring) {
-      // Seen from where it is now.
-      if (!ours || here) {
-        continue;
-      }
-      leaving.node_pinned = false;
-      leaving.state =
-          record.moving ? StateOf(record, record.api.status.node_id) : LeaveState::kHere;
-    } else {
-      leaving.state = StateOf(record, node.api.id);
-      if (leaving.state == LeaveState::kHere &&
-          leaving.placement_class == api::PlacementClass::kMovable) {
-        ContainerRecord trial = record;
-        Fleet::Unplace(trial, "");
-        if (!fleet_.Place(trial, {node.api.id})) {
-          leaving.blocked = trial.api.status.reason;
-        }
-      }
+    if (node.restoring ? here && !arriving : arriving) {
+      continue;
     }
+    LeavingContainer leaving{
+        .id = record.api.id,
+        .name = record.api.name,
+        .placement_class = record.api.spec.placement.placement_class,
+        .node_pinned = !node.restoring && record.api.spec.placement.node == node.api.name.str()};
+    Describe(node, record, leaving);
     query.containers.push_back(std::move(leaving));
   }
   if (node.api.drain_deadline.has_value()) {
@@ -169,6 +194,11 @@ void Drainer::CarryOut(Change& change, const NodeRecord& node, const DrainStep& 
       record.api.status.state = ContainerState::kStopping;
     }
     fleet_.Put(change, std::move(record));
+  }
+  for (const ContainerId& id : step.cold_move) {
+    if (!mover_.Begin(change, id, restoring ? node.api.id : NodeId()).ok()) {
+      awake_ = true;  // what it was to go to was taken by the one before: asked again, and told why
+    }
   }
   for (const ContainerId& id : step.place) {
     ContainerRecord record = *ledger_.state().containers().Find(id.str());
@@ -204,8 +234,7 @@ void Drainer::End(Change& change, const NodeRecord& found, const DrainStep& step
   if (node.restoring) {
     node.restoring = false;
   } else {
-    node.api.drain =
-        step.overdue && !step.drained ? api::DrainState::kNone : api::DrainState::kDrained;
+    node.api.drain = step.drained ? api::DrainState::kDrained : api::DrainState::kNone;
     node.api.drain_deadline.reset();
   }
   node.drain_operation = OperationId();
@@ -216,6 +245,12 @@ void Drainer::End(Change& change, const NodeRecord& found, const DrainStep& step
     operations_.Finish(change, operation,
                        absl::DeadlineExceededError(StrCat(
                            "node \"", reference.name, "\": not empty in time: ", step.message)));
+    return;
+  }
+  if (step.stuck) {
+    operations_.Finish(
+        change, operation,
+        absl::FailedPreconditionError(StrCat("node \"", reference.name, "\": ", step.message)));
     return;
   }
   change.AddEvent(was_restore ? "node.restore_done" : "node.drained", reference,
@@ -234,7 +269,7 @@ void Drainer::Advance(const NodeRecord& node) {
   if (!step.drained) {
     CarryOut(change, node, step);  // also past the deadline: what is down is brought up
   }
-  if (step.drained || step.overdue) {
+  if (step.drained || step.overdue || step.stuck) {
     End(change, *ledger_.state().nodes().Find(query_id.str()), step);
   }
   if (!change.empty()) {

@@ -21,6 +21,11 @@ PlacedContainer Placed(const ContainerRecord& record) {
           .avoid = container.spec.placement.avoid};
 }
 
+// What stands in the scheduler's view for a container on the other node of its move.
+ContainerId Reservation(const ContainerId& id) {
+  return ContainerId::Trusted(StrCat(id.str(), ".move"));
+}
+
 }  // namespace
 
 absl::Status Fleet::Rebuild() {
@@ -65,9 +70,16 @@ void Fleet::Bury(const NodeId& node, const ContainerId& id, api::Version version
   }
 }
 
+void Fleet::Want(const NodeId& node, api::NodeContainer container, api::Version version) {
+  if (desired_[node].Put(std::move(container), version)) {
+    dirty_.insert(node);
+  }
+}
+
 void Fleet::Follow(const ContainerRecord& record, api::Version version) {
   const api::Container& container = record.api;
   const NodeId& node = container.status.node_id;
+  FollowMove(record, version);
   if (node.empty()) {
     view_.RemoveContainer(container.id);
     return;
@@ -75,28 +87,55 @@ void Fleet::Follow(const ContainerRecord& record, api::Version version) {
   view_.PutContainer(Placed(record));
   if (container.deleting) {
     Bury(node, container.id, version);
-  } else if (!record.orphaned && desired_[node].Put(Resolve(record), version)) {
-    dirty_.insert(node);
+  } else if (!record.orphaned) {
+    Want(node, Resolve(record), version);
+  }
+}
+
+// Both nodes of a cold move hold the container, one of them stopped; and the target keeps room for
+// it from the beginning.
+void Fleet::FollowMove(const ContainerRecord& record, api::Version version) {
+  const ContainerId reserved = Reservation(record.api.id);
+  if (!record.move.has_value() || record.api.deleting) {
+    view_.RemoveContainer(reserved);
+    return;
+  }
+  const ContainerMove& move = *record.move;
+  const bool at_source = record.api.status.node_id == move.source;
+  api::NodeContainer other = Resolve(record);
+  other.spec.desired = api::DesiredState::kStopped;
+  other.layer_move = at_source ? move.id : "";
+  Want(at_source ? move.target : move.source, std::move(other), version);
+  PlacedContainer placed = Placed(record);
+  placed.id = reserved;
+  placed.node = at_source ? move.target : move.source;
+  view_.PutContainer(placed);
+}
+
+void Fleet::BuryIn(Change& change, const NodeId& node, const ContainerId& id) {
+  if (const NodeRecord* record = ledger_.state().nodes().Find(node.str())) {
+    NodeRecord changed = *record;
+    changed.tombstones.push_back(id.str());
+    change.Put(std::move(changed));
+    Bury(node, id, Next(change));
   }
 }
 
 void Fleet::Put(Change& change, ContainerRecord record) {
   const ContainerId id = record.api.id;
   const ContainerRecord* before = ledger_.state().containers().Find(id.str());
-  const NodeId left = before == nullptr ? NodeId() : before->api.status.node_id;
-  const NodeId now_on = record.api.status.node_id;
+  const std::vector<NodeId> had = before == nullptr ? std::vector<NodeId>() : before->Nodes();
+  const std::vector<NodeId> has = record.Nodes();
   change.Put(std::move(record));
-  if (!left.empty() && left != now_on) {
-    if (const NodeRecord* node = ledger_.state().nodes().Find(left.str())) {
-      NodeRecord changed = *node;
-      changed.tombstones.push_back(id.str());
-      change.Put(std::move(changed));
-      Bury(left, id, Next(change));
+  for (const NodeId& node : had) {
+    if (std::find(has.begin(), has.end(), node) == has.end()) {
+      BuryIn(change, node, id);
     }
   }
-  if (const NodeRecord* node = ledger_.state().nodes().Find(now_on.str())) {
-    if (std::find(node->tombstones.begin(), node->tombstones.end(), id.str()) !=
-        node->tombstones.end()) {
+  for (const NodeId& now_on : has) {
+    const NodeRecord* node = ledger_.state().nodes().Find(now_on.str());
+    if (node != nullptr && std::find(node->tombstones.begin(), node->tombstones.end(), id.str()) !=
+                               node->tombstones.end()) {
       ForgetTombstone(change, now_on, id);  // it came back before the node had destroyed it
     }
   }
@@ -124,7 +163,14 @@ void Fleet::Put(Change& change, NodeRecord record) {
 void Fleet::EraseContainer(Change& change, const ContainerId& id) {
   if (const ContainerRecord* record = ledger_.state().containers().Find(id.str())) {
     desired_[record->api.status.node_id].OnRemoved(id);
+    for (const NodeId& node : record->Nodes()) {
+      if (node != record->api.status.node_id) {
+        desired_[node].Drop(id, Next(change));
+        dirty_.insert(node);
+      }
+    }
   }
+  view_.RemoveContainer(Reservation(id));
   view_.RemoveContainer(id);
   change.Erase(RowKind::kContainer, id.str());
 }
@@ -223,6 +269,23 @@ void Fleet::Unplace(ContainerRecord& record, std::string reason) {
   status.exit_code.reset();
   status.observed_generation = 0;
   record.moving = false;
+  record.move.reset();
+}
+
+absl::StatusOr<NodeId> Fleet::FindMoveTarget(const ContainerRecord& record,
+                                             const NodeId& only) const {
+  PlacementRequest request = RequestFor(record, {record.api.status.node_id});
+  request.variants = {{.architecture = record.api.status.architecture,
+                       .digest = record.api.status.image_digest,
+                       .size = record.image_size}};
+  if (const NodeRecord* node = ledger_.state().nodes().Find(only.str())) {
+    request.placement.node = node->api.name.str();
+  }
+  const PlacementResult result = controller::Place(view_, request, options_);
+  if (!result.choice.has_value()) {
+    return absl::FailedPreconditionError(result.reason);
+  }
+  return result.choice->node;
 }
 
 absl::Status Fleet::ResolveLimits(api::ContainerSpec& spec) const {
@@ -254,6 +317,9 @@ api::NodeContainer Fleet::Resolve(const ContainerRecord& record) const {
                               .search_domain = kSearchDomain};
   if (record.moving) {
     resolved.spec.desired = api::DesiredState::kStopped;
+  }
+  if (record.move.has_value() && container.status.node_id == record.move->target) {
+    resolved.layer_move = record.move->id;
   }
   if (!container.status.address.empty()) {
     resolved.address = plan_->WithLength(container.status.address);

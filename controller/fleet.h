@@ -45,6 +45,10 @@ class Fleet {
   // True: placed.  The caller puts it.
   bool Place(ContainerRecord& record, const std::vector<NodeId>& exclude = {});
   PlacementExplanation Explain(const ContainerRecord& record);
+  // Where a container may go with its writable layer, which fits the image that it has and no
+  // other: `only`, unless that is empty, or any node but its own.  kFailedPrecondition: nowhere,
+  // and why.
+  absl::StatusOr<NodeId> FindMoveTarget(const ContainerRecord& record, const NodeId& only) const;
   // Takes a container off its node, as one that has to be placed again; the node is told to destroy
   // its copy.  The caller puts it.
   static void Unplace(ContainerRecord& record, std::string reason);
@@ -71,6 +75,9 @@ class Fleet {
   api::NodeContainer Resolve(const ContainerRecord& record) const;
   api::Version Next(const Change& change) const;
   void Follow(const ContainerRecord& record, api::Version version);
+  void FollowMove(const ContainerRecord& record, api::Version version);
+  void Want(const NodeId& node, api::NodeContainer container, api::Version version);
+  void BuryIn(Change& change, const NodeId& node, const ContainerId& id);
   void Bury(const NodeId& node, const ContainerId& id, api::Version version);
 
   Ledger& ledger_;

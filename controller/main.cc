@@ -24,6 +24,7 @@
 #include "controller/coordinator_images.h"
 #include "controller/images/blob_store.h"
 #include "controller/network/arp_prober.h"
+#include "controller/nodes/layer_relay.h"
 #include "controller/nodes/node_connections.h"
 #include "controller/nodes/node_server.h"
 #include "controller/nodes/stream_broker.h"
@@ -76,6 +77,7 @@ struct Program {
   std::unique_ptr<AddressProber> prober;
   NodeConnections connections{loop, log};
   StreamBroker streams{{.loop = loop, .clock = clock, .random = random, .log = log}};
+  LayerRelay relay{streams, loop, log};
   std::unique_ptr<Coordinator> coordinator;
   NodeServerContext node_context{.loop = loop,
                                  .coordinator = nullptr,
@@ -263,7 +265,8 @@ absl::Status Build(Program& program) {
                                             .store = program.store.get(),
                                             .links = &program.connections,
                                             .prober = program.prober.get(),
-                                            .issuer = program.authority.get()});
+                                            .issuer = program.authority.get(),
+                                            .copier = &program.relay});
   BRAMBLE_RETURN_IF_ERROR(program.coordinator->Start());
   program.node_context.coordinator = program.coordinator.get();
   program.rest_context.coordinator = program.coordinator.get();

@@ -51,6 +51,7 @@ class LedgerNodes : public NodeService {
   Written Put(Change& change, NodeRecord record, const OperationId& operation = {});
   // An operation that is over as it begins.
   OperationId Done(Change& change, std::string kind, const api::ObjectReference& object);
+  void ForgetFailedMoves(Change& change, const NodeId& node);
   void GiveUpContainers(Change& change, const NodeRecord& node);
 
   Parts parts_;

@@ -15,7 +15,9 @@ constexpr size_t kErasedAtOnce = 2000;
 using api::ContainerState;
 using api::DesiredState;
 
-ContainerState Wanted(DesiredState desired) {
+}  // namespace
+
+ContainerState WantedState(DesiredState desired) {
   switch (desired) {
     case DesiredState::kRunning:
       return ContainerState::kRunning;
@@ -26,6 +28,8 @@ ContainerState Wanted(DesiredState desired) {
   }
   return ContainerState::kStopped;
 }
+
+namespace {
 
 int64_t PercentOf(ContainerState state) {
   switch (state) {
@@ -47,7 +51,7 @@ std::optional<absl::Status> Outcome(const ContainerRecord& record, uint64_t gene
   if (record.api.generation > generation) {
     return absl::OkStatus();  // a later order took its place
   }
-  if (status.state == Wanted(record.api.spec.desired)) {
+  if (status.state == WantedState(record.api.spec.desired)) {
     return absl::OkStatus();
   }
   const std::string name = StrCat("container \"", record.api.name.str(), "\": ");

@@ -8,6 +8,9 @@ namespace bramble::controller {
 // A command that is sent to a node is answered within this, or has failed.
 inline constexpr std::chrono::seconds kCommandDeadline{60};
 
+// The state of a container that is as it was asked to be.
+api::ContainerState WantedState(api::DesiredState desired);
+
 // Operations from their start to their end: what is asked of a container is done when its node
 // reports it.
 class OperationTracker {

@@ -37,6 +37,25 @@ class AddressProber {
   virtual void Probe(std::string address, Done done) = 0;
 };
 
+// Copies the writable layer of a stopped container from node to node.
+struct LayerCopy {
+  std::string move;  // names the try to both nodes: what was brought by it is not brought again
+  ContainerId container;
+  NodeId source;
+  NodeId target;
+};
+class LayerCopier {
+ public:
+  virtual ~LayerCopier() = default;
+  // OK: the target has verified it and has it on its disk.  kResourceExhausted: no room there.
+  // Never called from within Copy.
+  using Done = std::function<void(absl::Status)>;
+  virtual void Copy(LayerCopy copy, Done done) = 0;
+  // Its `done` is not called any more.
+  virtual void Cancel(const std::string& move) = 0;
+  virtual int64_t BytesCopied(const std::string& move) const = 0;
+};
+
 // Makes what X.509 needs.  Implemented by controller/auth over the cluster's CA.
 class CertificateIssuer {
  public:

@@ -98,6 +98,30 @@ bool LedgerSessions::ConfirmedStopped(const NodeId& node, const ContainerId& con
           observed->second.state == ContainerState::kFailed);
 }
 
+MoveNodeFacts LedgerSessions::MoveFactsOf(const NodeId& node,
+                                          const ContainerRecord& container) const {
+  MoveNodeFacts facts;
+  const auto found = sessions_.find(node);
+  if (found == sessions_.end() || !found->second.welcomed) {
+    return facts;
+  }
+  const Session& session = found->second;
+  facts.connected = true;
+  const auto observed = session.observed.find(container.api.id);
+  const auto ordered = parts_.fleet.Desired(node).OrderedAt(container.api.id);
+  if (observed == session.observed.end() || !ordered.has_value() || session.applied < *ordered) {
+    return facts;
+  }
+  const api::ObservedContainer& now = observed->second;
+  facts.reason = now.reason;
+  facts.ran = now.ran;
+  facts.stopped = ConfirmedStopped(node, container.api.id);
+  facts.cannot_start = now.state == ContainerState::kFailed && !now.ran;
+  facts.as_wanted = now.state == WantedState(container.api.spec.desired) &&
+                    now.generation >= container.api.generation;
+  return facts;
+}
+
 void LedgerSessions::OnRemoved(Change& change, const NodeId& node, const ContainerId& id,
                                api::Version applied) {
   // Of an earlier tombstone: the container was there again, and is to go again.

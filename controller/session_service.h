@@ -40,6 +40,8 @@ class LedgerSessions : public NodeSessions {
   // Whether `node` says, having applied the last order for `container`, that it does not run.  A
   // report from before that order may be of a container that is about to be started again.
   bool ConfirmedStopped(const NodeId& node, const ContainerId& container) const;
+  // What `node` says of a container that moves with its files; all false while it is silent.
+  MoveNodeFacts MoveFactsOf(const NodeId& node, const ContainerRecord& container) const;
   // Ends the node's session: it was removed, held or given another identity.
   void Close(const NodeId& node, std::string reason);
   // Before each commit: what nodes have to be told of it goes out once it is durable.

@@ -4,8 +4,11 @@
 // What the controller knows of each object beyond what the API shows.  A record is what the store
 // keeps: one row each.
 
+#include <algorithm>
 #include <memory>
 #include <set>
+#include <optional>
+#include <vector>
 
 #include "api/cluster.h"
 #include "api/container.h"
@@ -15,11 +18,23 @@
 #include "api/node_protocol.h"
 #include "api/operation.h"
 #include "api/token.h"
+#include "controller/reconcile/move.h"
 
 namespace bramble::controller {
 
 // JSON text made once and shared by all who are given it.
 using SharedText = std::shared_ptr<const std::string>;
+
+// The cold move of a pinned container: reconcile/move.h says what the phases mean.  Its node is the
+// source in the first two and the target then.
+struct ContainerMove {
+  std::string id;
+  MovePhase phase = MovePhase::kStopping;
+  NodeId source;
+  NodeId target;
+  int64_t tries = 0;       // to copy it, that failed
+  bool restoring = false;  // the target is its home
+};
 
 struct ContainerRecord {
   api::Container api;
@@ -27,6 +42,20 @@ struct ContainerRecord {
   bool orphaned = false;  // adopted from a node, and no person has decided about it yet
   bool moving = false;    // told to stop where it is, to be started elsewhere
   NodeId home;            // the node that a drain took it from
+  std::optional<ContainerMove> move;
+  std::string move_failed;  // why the last one was given up; a new drain or restore forgets it
+
+  // Every node that holds a layer of it, or is about to.
+  std::vector<NodeId> Nodes() const {
+    std::vector<NodeId> nodes;
+    for (const NodeId& node : {api.status.node_id, move.has_value() ? move->source : NodeId(),
+                               move.has_value() ? move->target : NodeId()}) {
+      if (!node.empty() && std::find(nodes.begin(), nodes.end(), node) == nodes.end()) {
+        nodes.push_back(node);
+      }
+    }
+    return nodes;
+  }
 };
 
 struct NodeRecord {
@@ -40,6 +69,7 @@ struct NodeRecord {
   std::vector<std::string> tombstones;
   api::Labels declared_labels;  // that it asked for itself
   int64_t drain_pace = 2;
+  bool drain_leaves_pinned = false;
   bool restoring = false;  // a drain is being taken back
   OperationId drain_operation;
   bool reset = false;  // held: the card that is not the first has to make a new key

@@ -26,6 +26,9 @@ std::string StayReason(const LeavingContainer& container, bool leave_pinned) {
   if (container.node_pinned) {
     return "may only run there";
   }
+  if (!container.gave_up.empty()) {
+    return container.gave_up;
+  }
   return container.blocked;
 }
 
@@ -44,6 +47,8 @@ struct Progress {
   int64_t there = 0;
   int64_t on_their_way = 0;
   int64_t left_on_purpose = 0;
+  bool any_may_leave = false;
+  std::vector<std::string> doing;
   std::vector<std::string> staying;
 };
 
@@ -65,6 +70,9 @@ std::string Message(const DrainQuery& query, const DrainStep& step, const Progre
   if (progress.on_their_way > 0) {
     text = StrCat(text, ", ", progress.on_their_way, " under way");
   }
+  if (!progress.doing.empty()) {
+    text = StrCat(text, ": ", Listed(progress.doing));
+  }
   if (!progress.staying.empty()) {
     text = StrCat(text, "; stays: ", Listed(progress.staying));
   }
@@ -82,6 +90,9 @@ DrainStep Plan(const DrainQuery& query, BootTime now) {
     }
     if (OnItsWay(container.state)) {
       ++progress.on_their_way;
+      if (!container.doing.empty()) {
+        progress.doing.push_back(StrCat(container.name.str(), " (", container.doing, ")"));
+      }
       if (container.state == LeaveState::kStopped) {
         step.place.push_back(container.id);  // also past the deadline: it is down until then
       }
@@ -92,12 +103,17 @@ DrainStep Plan(const DrainQuery& query, BootTime now) {
       leaving.push_back(&container);
       continue;
     }
+    progress.any_may_leave =
+        progress.any_may_leave ||
+        (container.gave_up.empty() && (IsMovable(container) || !query.leave_pinned));
     step.stay.push_back(container.id);
     progress.staying.push_back(StrCat(container.name.str(), " (", stay, ")"));
     progress.left_on_purpose += !IsMovable(container) && query.leave_pinned ? 1 : 0;
   }
   const auto total = static_cast<int64_t>(query.containers.size()) - progress.left_on_purpose;
   step.drained = progress.there == total;
+  step.stuck =
+      !step.drained && leaving.empty() && progress.on_their_way == 0 && !progress.any_may_leave;
   step.overdue = !step.drained && query.deadline.has_value() && now >= *query.deadline;
   if (!step.overdue) {
     std::sort(leaving.begin(), leaving.end(), [](const auto* a, const auto* b) {

@@ -23,7 +23,7 @@ enum class LeaveState {
   kStopping,  // was told to stop, has not confirmed
   kStopped,   // confirmed stopped here, not yet placed elsewhere
   kStarting,  // placed elsewhere, not yet as desired there
-  kCopying,   // cold move of a pinned one under way
+  kCopying,   // pinned: its writable layer is being copied
   kThere,     // arrived
 };
 
@@ -34,6 +34,8 @@ struct LeavingContainer {
   bool node_pinned = false;  // placement.node names this node: it can go nowhere else
   LeaveState state = LeaveState::kHere;
   std::string blocked;  // why the scheduler finds no other node; empty: it does
+  std::string gave_up;  // why its move was given up: it is not begun again
+  std::string doing;    // what its cold move does now
 };
 
 struct DrainQuery {
@@ -50,6 +52,7 @@ struct DrainStep {
   std::vector<ContainerId> cold_move;  // pinned: stop, copy the writable layer, start there
   std::vector<ContainerId> stay;       // will not leave: pinned with leave_pinned, or blocked
   bool drained = false;                // nothing that can or must leave is left
+  bool stuck = false;                  // what has not left will not, whatever happens
   bool overdue = false;                // past the deadline: nothing new is begun
   int64_t percent = 0;
   std::string message;  // for the operation

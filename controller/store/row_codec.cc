@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/store/row_codec.h"
 
+#include <algorithm>
+
 #include "base/status.h"
 
 namespace bramble::controller {
@@ -67,6 +69,18 @@ Row ToRow(const ContainerRecord& record, const std::string& body) {
   if (!record.home.empty()) {
     own["home"] = record.home.str();
   }
+  if (record.move.has_value()) {
+    const ContainerMove& move = *record.move;
+    own["move"] = json::object{{"id", move.id},
+                               {"phase", kMovePhaseNames[static_cast<size_t>(move.phase)]},
+                               {"source", move.source.str()},
+                               {"target", move.target.str()},
+                               {"tries", move.tries},
+                               {"restoring", move.restoring}};
+  }
+  if (!record.move_failed.empty()) {
+    own["move_failed"] = record.move_failed;
+  }
   return {
       .kind = RowKind::kContainer,
       .id = container.id.str(),
@@ -87,6 +101,7 @@ Row ToRow(const NodeRecord& record, const std::string& body) {
                             {"tombstones", api::ToJson(record.tombstones)},
                             {"declared_labels", api::ToJson(record.declared_labels)},
                             {"drain_pace", record.drain_pace},
+                            {"drain_leaves_pinned", record.drain_leaves_pinned},
                             {"restoring", record.restoring},
                             {"drain_operation", record.drain_operation.str()},
                             {"reset", record.reset}};
@@ -214,6 +229,25 @@ struct Reader {
   std::optional<JsonObjectReader> own;
 };
 
+absl::StatusOr<ContainerMove> ReadMove(const json::value& value) {
+  ContainerMove move;
+  JsonObjectReader reader(value, "move");
+  move.id = reader.String("id");
+  const std::string phase = reader.String("phase");
+  const auto* const known =
+      std::find(std::begin(kMovePhaseNames), std::end(kMovePhaseNames), phase);
+  if (known == std::end(kMovePhaseNames)) {
+    reader.Fail("phase", "unknown");
+  }
+  move.phase = static_cast<MovePhase>(known - std::begin(kMovePhaseNames));
+  move.source = NodeId::Trusted(reader.String("source"));
+  move.target = NodeId::Trusted(reader.String("target"));
+  move.tries = reader.Int("tries", {.min = 0});
+  move.restoring = reader.OptionalBool("restoring").value_or(false);
+  BRAMBLE_RETURN_IF_ERROR(reader.Finish());
+  return move;
+}
+
 absl::Status ReadContainer(Reader& reader, uint64_t revision, State& state) {
   ContainerRecord record;
   BRAMBLE_ASSIGN_OR_RETURN(record.api, api::ContainerFromJson(reader.api()));
@@ -221,6 +255,10 @@ absl::Status ReadContainer(Reader& reader, uint64_t revision, State& state) {
   record.orphaned = reader.Bool("orphaned");
   record.moving = reader.Bool("moving");
   record.home = NodeId::Trusted(reader.Text("home"));
+  if (const json::value* move = reader.own->Find("move")) {
+    BRAMBLE_ASSIGN_OR_RETURN(record.move, ReadMove(*move));
+  }
+  record.move_failed = reader.Text("move_failed");
   state.Put(std::move(record), revision);
   return absl::OkStatus();
 }
@@ -236,6 +274,7 @@ absl::Status ReadNode(Reader& reader, uint64_t revision, State& state) {
   record.tombstones = reader.own->StringList("tombstones", kMaxDocBytes);
   record.declared_labels = reader.own->StringMap("declared_labels");
   record.drain_pace = reader.Int("drain_pace");
+  record.drain_leaves_pinned = reader.Bool("drain_leaves_pinned");
   record.restoring = reader.Bool("restoring");
   record.drain_operation = OperationId::Trusted(reader.Text("drain_operation"));
   record.reset = reader.Bool("reset");

@@ -270,6 +270,23 @@ asio::awaitable<absl::Status> Agent::FetchImage(api::NodeContainer container) {
   co_return absl::OkStatus();
 }
 
+asio::awaitable<absl::StatusOr<RuntimeSpec>> Agent::PrepareImport(ContainerId id,
+                                                                  std::string move) {
+  absl::StatusOr<api::NodeContainer> container = core_.BeginImport(id, move);
+  if (!container.ok()) {
+    co_return container.status();
+  }
+  if (!images_.Find(container->image_digest).ok()) {
+    api::NodeContainer wanted = *container;
+    const absl::Status fetched = co_await FetchImage(std::move(wanted));
+    RefreshImages();
+    if (!fetched.ok()) {
+      co_return Annotate(fetched, StrCat("image \"", container->spec.image, "\""));
+    }
+  }
+  co_return SpecOf(*container);
+}
+
 asio::awaitable<absl::Status> Agent::CollectImages() {
   if (core_.busy()) {
     co_return absl::OkStatus();

@@ -99,6 +99,10 @@ class Agent {
   void OnLease(BootTime until);
   void SetStopAfterLease(std::chrono::milliseconds stop);
 
+  // What the runtime has to make of the layer that `move` brings, its image fetched if need be.
+  // kFailedPrecondition: this node is not told to hold such a container, or it is to run.
+  asio::awaitable<absl::StatusOr<RuntimeSpec>> PrepareImport(ContainerId id, std::string move);
+
   // ---- from the lease holder
   void OnLeaseHolder(bool present, std::optional<BootTime> until);
 

@@ -261,7 +261,7 @@ void AgentCore::RetryWhenDue(Entry& entry, BootTime now) {
   if (!wanted || entry.desired->generation != entry.notes.generation) {
     // A person's doing: what failed before does not count any more.
     const std::optional<int64_t> exit_code = entry.notes.exit_code;
-    entry.notes = {.exit_code = exit_code};
+    entry.notes = {.exit_code = exit_code, .ran = entry.notes.ran};
     entry.notes.generation = entry.desired.has_value() ? entry.desired->generation : 0;
     Apply(entry, PhaseEvent::kRetry);
   } else if (due) {

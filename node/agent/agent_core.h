@@ -75,6 +75,7 @@ struct ContainerNotes {
   bool gave_up = false;
   std::string reason;
   bool started = false;     // it ran when these notes were written
+  bool ran = false;         // its init was started on the writable layer that it has now
   uint64_t generation = 0;  // of the desired state that these notes belong to
 
   friend bool operator==(const ContainerNotes&, const ContainerNotes&) = default;
@@ -111,6 +112,8 @@ class AgentCore {
               const Started& started, BootTime now);
   void OnFetched(const std::string& digest, const absl::Status& status, BootTime now);
   void OnExited(const ContainerId& id, Ended ended, BootTime now);
+  // A writable layer comes in: from now on a tombstone has something to remove.
+  absl::StatusOr<api::NodeContainer> BeginImport(const ContainerId& id, const std::string& move);
   void OnImages(std::set<std::string> images) { images_ = std::move(images); }
   // A session with the controller begins.  After a lapse of the lease a movable container may run
   // elsewhere by now: none is started before the whole desired state has come, whatever the lease.
@@ -154,6 +157,7 @@ class AgentCore {
     std::optional<BootTime> started;     // since when it runs, for the back-off
     std::optional<BootTime> not_before;  // a failed action is not repeated earlier
     ContainerNotes notes;
+    bool noted = false;  // the notes are of an earlier agent of this boot
     uint64_t settled_generation = 0;
   };
   // What the entry needs next; nullopt: nothing, or nothing now.

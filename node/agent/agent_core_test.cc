@@ -268,5 +268,48 @@ TEST(AgentCoreTest, ReportsOnlyWhatChanged) {
   EXPECT_FALSE(world.core->TakeReport(false, world.now).has_value());
 }
 
+TEST(AgentCoreTest, ALayerComesInOnlyWhereItIsAwaitedAndTheContainerIsToBeStopped) {
+  World world;
+  api::NodeContainer db = Pinned("db");
+  EXPECT_FALSE(world.core->BeginImport(db.id, "m1").ok()) << "not asked for";
+  db.layer_move = "m1";
+  db.spec.desired = api::DesiredState::kStopped;
+  world.Want(1, {db});
+  EXPECT_FALSE(world.core->BeginImport(db.id, "m2").ok()) << "another move";
+  ASSERT_TRUE(world.core->BeginImport(db.id, "m1").ok());
+  EXPECT_FALSE(world.core->Observe(world.now)[0].ran);
+
+  db.spec.desired = api::DesiredState::kRunning;
+  world.Want(2, {db});
+  EXPECT_FALSE(world.core->BeginImport(db.id, "m1").ok()) << "it is to run";
+}
+
+TEST(AgentCoreTest, AnImportThatBrokeOffIsRemovedByATombstone) {
+  World world;
+  api::NodeContainer db = Pinned("db");
+  db.layer_move = "m1";
+  db.spec.desired = api::DesiredState::kStopped;
+  world.Want(1, {db});
+  ASSERT_TRUE(world.core->BeginImport(db.id, "m1").ok());
+  world.Want(2, {}, {db.id});
+  const std::vector<Action> actions = world.core->TakeActions(world.now);
+  ASSERT_THAT(actions, SizeIs(1));
+  EXPECT_EQ(actions[0].kind, ActionKind::kDelete);
+}
+
+TEST(AgentCoreTest, ATombstoneOfWhatIsNotHereIsConfirmedWhenItIsDurable) {
+  World world;
+  world.journal_works = false;
+  world.Want(1, {}, {Id("c-gone")});
+  const auto early = world.core->TakeReport(false, world.now);
+  EXPECT_TRUE(!early.has_value() || early->removed.empty()) << "its report would be an older one's";
+  world.core->OnJournaled({1, 1});
+  world.core->TakeActions(world.now);
+  const auto report = world.core->TakeReport(false, world.now);
+  ASSERT_TRUE(report.has_value());
+  EXPECT_THAT(report->removed, ElementsAre(Id("c-gone")));
+  EXPECT_EQ(report->version, (api::Version{1, 1}));
+}
+
 }  // namespace
 }  // namespace bramble::node

@@ -34,6 +34,7 @@ void AgentCore::RestoreNotes(const std::map<ContainerId, ContainerNotes>& notes)
   for (const auto& [id, note] : notes) {
     if (auto it = entries_.find(id); it != entries_.end()) {
       it->second.notes = note;
+      it->second.noted = true;
     }
   }
 }
@@ -48,6 +49,7 @@ void AgentCore::Recover(std::vector<HeldContainer> held, std::set<std::string> i
                                       : Phase::kStopped;
     entry.held = std::move(container);
     entry.may_exist = true;
+    entry.notes.ran = entry.notes.ran || !entry.noted;  // when nobody knows, it may have
     if (MayRun(entry.phase)) {
       entry.started = now;
       entry.notes.started = true;
@@ -176,13 +178,16 @@ void AgentCore::Succeeded(Entry& entry, const Action& action, const Started& sta
                                  .disk_limit_mode = started.disk_limit_mode};
       entry.started = now;
       entry.notes.started = true;
+      entry.notes.ran = true;
       entry.notes.exit_code.reset();
       break;
     case ActionKind::kStop:
       entry.started.reset();
       entry.held->running = entry.held->frozen = false;
       entry.held->started_at.reset();
-      entry.notes = {.exit_code = entry.notes.exit_code, .generation = entry.notes.generation};
+      entry.notes = {.exit_code = entry.notes.exit_code,
+                     .ran = entry.notes.ran,
+                     .generation = entry.notes.generation};
       break;
     case ActionKind::kAdjust:
       entry.held->definition.spec.limits = action.container.spec.limits;
@@ -209,6 +214,10 @@ void AgentCore::Succeeded(Entry& entry, const Action& action, const Started& sta
 void AgentCore::Failed(Entry& entry, ActionKind kind, const absl::Status& status, BootTime now) {
   Apply(entry, PhaseEvent::kError);
   entry.notes.reason = std::string(MessageOf(status));
+  // How far it got is not known.
+  entry.notes.ran =
+      entry.notes.ran || (kind == ActionKind::kStart &&
+                          (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)));
   if (kind == ActionKind::kStart || kind == ActionKind::kRebuild) {
     ++entry.notes.failures;
     WaitOrGiveUp(entry, now);
@@ -317,6 +326,25 @@ void AgentCore::Exited(Entry& entry, Ended ended, BootTime now) {
   entry.notes.failures = stable ? 1 : entry.notes.failures + 1;
   ++entry.notes.restarts;
   WaitOrGiveUp(entry, now);
+}
+
+absl::StatusOr<api::NodeContainer> AgentCore::BeginImport(const ContainerId& id,
+                                                          const std::string& move) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end() || !it->second.desired.has_value() ||
+      it->second.desired->layer_move != move || it->second.tombstone.has_value()) {
+    return absl::FailedPreconditionError(
+        StrCat("container ", id.str(), ": this node does not wait for its layer"));
+  }
+  Entry& entry = it->second;
+  if (entry.desired->spec.desired != api::DesiredState::kStopped || MayRun(entry.phase) ||
+      entry.pending.has_value()) {
+    return absl::FailedPreconditionError(
+        StrCat("container ", id.str(), ": runs here, or is to run"));
+  }
+  entry.may_exist = true;
+  entry.notes.ran = false;
+  return *entry.desired;
 }
 
 void AgentCore::OnSession(BootTime now) {

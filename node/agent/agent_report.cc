@@ -81,6 +81,7 @@ api::ObservedContainer AgentCore::ObserveOne(const ContainerId& id, const Entry&
   observed.reason = entry.notes.reason;
   observed.exit_code = entry.notes.exit_code;
   observed.restarts = entry.notes.restarts;
+  observed.ran = entry.notes.ran;
   if (entry.held.has_value()) {
     observed.restart_count = entry.held->definition.spec.restart_count;
     observed.rebuild_count = entry.held->definition.spec.rebuild_count;

@@ -49,6 +49,7 @@ absl::StatusOr<RuntimeSpec> MakeRuntimeSpec(const api::NodeContainer& container,
   spec.generation = container.generation;
   spec.restart_count = container.spec.restart_count;
   spec.rebuild_count = container.spec.rebuild_count;
+  spec.layer_move = container.layer_move;
   spec.image_digest = container.image_digest;
   spec.image_tree = setting.image.tree;
   spec.image_ids = setting.image.ids;

@@ -7,6 +7,8 @@
 // FILE's SHA-256 is compared first.  DIRECTORY is made (mode 0755, owned by N) and must not exist.
 // Prints {"entries", "unpacked_bytes", "skipped_devices", "architecture"} and exits 0, or
 // {"code", "message"} and exits 1.  2: misuse.  Run as root; what reads the archive is not.
+//
+// Also packs and unpacks the writable layers of containers: node/layers/layer_command.h.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,6 +24,7 @@
 #include "base/strings.h"
 #include "node/images/sandbox.h"
 #include "node/images/unpack.h"
+#include "node/layers/layer_command.h"
 
 #include "absl/strings/numbers.h"
 
@@ -123,6 +126,9 @@ absl::StatusOr<std::string> Run(const Arguments& arguments) {
 int Main(int argc, char** argv) {
   // Names in archives are UTF-8; the locale is loaded before the sandbox hides its files.
   std::setlocale(LC_CTYPE, "C.UTF-8");
+  if (argc > 1 && IsLayerCommand(argv[1])) {
+    return RunLayerCommand(argc, argv);
+  }
   const absl::StatusOr<Arguments> arguments = ReadArguments(argc, argv);
   if (!arguments.ok()) {
     std::fprintf(stderr, "%s\n", std::string(MessageOf(arguments.status())).c_str());

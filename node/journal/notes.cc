@@ -19,6 +19,7 @@ ContainerNotes NotesOf(const json::value& value) {
   }
   notes.gave_up = reader.OptionalBool("gave_up").value_or(false);
   notes.started = reader.OptionalBool("started").value_or(false);
+  notes.ran = reader.OptionalBool("ran").value_or(true);
   notes.reason = reader.OptionalString("reason", {.allow_control = true}).value_or("");
   notes.generation = reader.OptionalInt("generation", {.min = 0}).value_or(0);
   return notes;
@@ -30,9 +31,13 @@ std::string EncodeNotes(const std::map<ContainerId, ContainerNotes>& notes,
                         std::string_view boot_id) {
   json::object containers;
   for (const auto& [id, note] : notes) {
-    json::object entry = {{"restarts", note.restarts},     {"failures", note.failures},
-                          {"gave_up", note.gave_up},       {"started", note.started},
-                          {"generation", note.generation}, {"reason", note.reason}};
+    json::object entry = {{"restarts", note.restarts},
+                          {"failures", note.failures},
+                          {"gave_up", note.gave_up},
+                          {"started", note.started},
+                          {"generation", note.generation},
+                          {"reason", note.reason},
+                          {"ran", note.ran}};
     if (note.exit_code.has_value()) {
       entry["exit_code"] = *note.exit_code;
     }

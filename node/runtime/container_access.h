@@ -121,6 +121,16 @@ class ContainerAccess {
   // kFailedPrecondition: `path` is no regular file (no directory where a tree is asked for).
   virtual asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> PullFile(
       PullRequest request) = 0;
+
+  // The writable layer of a container that does not run, as node/layers/layer_format.h has it; of
+  // one that is not here, an empty one.  It cannot start while the source lives.
+  virtual asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> ExportLayer(
+      ContainerId id) = 0;
+  // Makes the container of `spec` from a layer.  Finish succeeds when it is verified and durable;
+  // before that there is no such container.  kAlreadyExists: `spec.layer_move` has brought it here.
+  // kDataLoss: another hash than it was sent with; kResourceExhausted: no room.
+  virtual asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> ImportLayer(
+      RuntimeSpec spec) = 0;
 };
 
 }  // namespace bramble::node

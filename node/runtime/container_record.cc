@@ -61,6 +61,7 @@ std::string EncodeRecord(const ContainerRecord& record) {
                                {"layer_rebuild_count", record.layer_rebuild_count},
                                {"layer_image", record.layer_image},
                                {"layer_first_id", record.layer_ids.first},
+                               {"layer_move", record.layer_move},
                                {"disk_mode", record.disk_mode},
                                {"disk_size_bytes", record.disk_size.count},
                                {"guest_files", record.guest_files},
@@ -82,6 +83,7 @@ absl::StatusOr<ContainerRecord> DecodeRecord(std::string_view text) {
   record.layer_image = reader.String("layer_image");
   record.layer_ids.first =
       static_cast<uint32_t>(reader.Int("layer_first_id", {.min = 0, .max = UINT32_MAX}));
+  record.layer_move = reader.OptionalString("layer_move", {.max = 64}).value_or("");
   record.disk_mode = reader.String("disk_mode");
   record.disk_size.count = reader.Int("disk_size_bytes", {.min = 0});
   record.guest_files = reader.String("guest_files", {.max = 65536, .allow_control = true});

@@ -23,6 +23,7 @@ struct ContainerRecord {
   uint64_t layer_rebuild_count = 0;
   std::string layer_image;
   IdRange layer_ids;
+  std::string layer_move;  // the move that brought it here; empty: it was made here
   std::string disk_mode = kDiskModeNone;
   Bytes disk_size;  // what disk_mode was set up to
   // What the files of GuestFilesFor were last written for.

@@ -148,6 +148,25 @@ class ContainerRuntimeContract : public testing::Test {
     }
   }
 
+  absl::StatusOr<std::string> Export(const std::string& id) {
+    auto source = Await(access().ExportLayer(Id(id)));
+    if (!source.ok()) {
+      return source.status();
+    }
+    return ReadAll(**source);
+  }
+  absl::Status Import(const RuntimeSpec& spec, const std::string& layer, bool finish = true) {
+    auto sink = Await(access().ImportLayer(spec));
+    if (!sink.ok()) {
+      return sink.status();
+    }
+    const absl::Status written = Await((*sink)->Write(layer));
+    if (!written.ok() || !finish) {
+      return written.ok() ? absl::CancelledError("left unfinished") : written;
+    }
+    return Await((*sink)->Finish());
+  }
+
   static constexpr std::chrono::milliseconds kAtOnce{0};
   static constexpr std::chrono::milliseconds kGrace{5000};
 
@@ -421,6 +440,48 @@ TYPED_TEST_P(ContainerRuntimeContract, MovesDirectoriesInAndOut) {
       absl::StatusCode::kNotFound);
 }
 
+TYPED_TEST_P(ContainerRuntimeContract, MovesAWritableLayer) {
+  this->Start(this->Spec("c1"));
+  const std::string bytes(300'000, 'x');
+  ASSERT_TRUE(this->Push("c1", "/root/file", bytes).ok());
+  EXPECT_FALSE(this->Export("c1").ok()) << "it runs";
+  ASSERT_TRUE(this->Await(this->runtime().Stop(this->Id("c1"), this->kAtOnce)).ok());
+  const std::string layer = this->Export("c1").value_or("");
+  ASSERT_GT(layer.size(), bytes.size());
+  // As if on another node.
+  ASSERT_TRUE(this->Await(this->runtime().Delete(this->Id("c1"))).ok());
+
+  RuntimeSpec spec = this->Spec("c1");
+  spec.layer_move = "move-1";
+  EXPECT_EQ(this->Await(this->runtime().Start(spec)).status().code(),
+            absl::StatusCode::kFailedPrecondition)
+      << "not without its files";
+  EXPECT_FALSE(this->Import(spec, layer.substr(0, layer.size() / 2), /*finish=*/false).ok());
+  EXPECT_EQ(this->Await(this->runtime().Start(spec)).status().code(),
+            absl::StatusCode::kFailedPrecondition)
+      << "not with half of them";
+  ASSERT_TRUE(this->Import(spec, layer).ok());
+  EXPECT_EQ(this->Import(spec, layer).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(this->StateOf("c1"), RuntimeState::kStopped);
+
+  this->Start(spec);
+  EXPECT_EQ(this->Pull("c1", "/root/file").value_or(""), bytes);
+  // The move is over, and what was moved is the container's own.
+  ASSERT_TRUE(this->Await(this->runtime().Stop(this->Id("c1"), this->kAtOnce)).ok());
+  spec.layer_move.clear();
+  this->Start(spec);
+  EXPECT_EQ(this->Pull("c1", "/root/file").value_or(""), bytes);
+}
+
+TYPED_TEST_P(ContainerRuntimeContract, MovesWhatWasNeverStarted) {
+  const auto layer = this->Export("c1");
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  RuntimeSpec spec = this->Spec("c1");
+  spec.layer_move = "move-1";
+  ASSERT_TRUE(this->Import(spec, *layer).ok());
+  EXPECT_EQ(this->Start(spec).state, RuntimeState::kRunning);
+}
+
 TYPED_TEST_P(ContainerRuntimeContract, CountsWhatRuns) {
   this->Start(this->Spec("c1"));
 
@@ -433,15 +494,13 @@ TYPED_TEST_P(ContainerRuntimeContract, CountsWhatRuns) {
   EXPECT_GT((*usage)[0].pids, 0);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(ContainerRuntimeContract, StartsAContainerAndListsItAsItWasAskedFor,
-                            LeavesRunningWhatIsStartedAgain, TellsOnceWhenAContainerEnds,
-                            KillsWhenThereIsNoGrace, StopsAndDeletesWhatIsNotThere,
-                            StartsAgainWhatWasStopped, FreezesAndThaws, StopsWhatIsFrozen,
-                            RefusesToFreezeWhatDoesNotRun, AdjustsWhileItRuns,
-                            RebuildsOnlyWhatIsStopped, DeletesWhatRuns,
-                            KnowsItsContainersAfterARestartOfTheAgent, RunsCommands,
-                            RunsNothingInWhatIsStopped, MovesFilesInAndOut,
-                            SaysThatAFrozenOneRunsNoCommand, TakesAFileWhoseLengthIsNotKnownBefore,
-                            MovesDirectoriesInAndOut, CountsWhatRuns);
+REGISTER_TYPED_TEST_SUITE_P(
+    ContainerRuntimeContract, StartsAContainerAndListsItAsItWasAskedFor,
+    LeavesRunningWhatIsStartedAgain, TellsOnceWhenAContainerEnds, KillsWhenThereIsNoGrace,
+    StopsAndDeletesWhatIsNotThere, StartsAgainWhatWasStopped, FreezesAndThaws, StopsWhatIsFrozen,
+    RefusesToFreezeWhatDoesNotRun, AdjustsWhileItRuns, RebuildsOnlyWhatIsStopped, DeletesWhatRuns,
+    KnowsItsContainersAfterARestartOfTheAgent, RunsCommands, RunsNothingInWhatIsStopped,
+    MovesFilesInAndOut, SaysThatAFrozenOneRunsNoCommand, TakesAFileWhoseLengthIsNotKnownBefore,
+    MovesDirectoriesInAndOut, MovesAWritableLayer, MovesWhatWasNeverStarted, CountsWhatRuns);
 
 }  // namespace bramble::node

@@ -247,6 +247,11 @@ asio::awaitable<absl::StatusOr<RuntimeContainer>> FakeRuntime::Start(RuntimeSpec
     co_return absl::FailedPreconditionError(
         StrCat("container ", spec.id.str(), ": rebuild it first"));
   }
+  if (!spec.layer_move.empty() &&
+      (existing == nullptr || existing->made_for.layer_move != spec.layer_move)) {
+    co_return absl::FailedPreconditionError(
+        StrCat("container ", spec.id.str(), ": its writable layer has not arrived"));
+  }
   FakeMachine::Container& container = machine_->containers[spec.id];
   if (existing == nullptr) {
     container.made_for = spec;
@@ -412,6 +417,64 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> FakeRuntime::PullFi
   }
   std::unique_ptr<ByteSource> made = std::make_unique<FakeSource>(file->second);
   co_return std::move(made);
+}
+
+namespace {
+
+// Its layers are "PATH\\0CONTENTS\\0" for each file.
+class FakeImport : public ByteSink {
+ public:
+  FakeImport(std::shared_ptr<FakeMachine> machine, RuntimeSpec spec)
+      : machine_(std::move(machine)), spec_(std::move(spec)) {}
+  asio::awaitable<absl::Status> Write(std::string bytes) override {
+    bytes_ += bytes;
+    co_return absl::OkStatus();
+  }
+  asio::awaitable<absl::Status> Finish() override {
+    FakeMachine::Container container;
+    container.made_for = spec_;
+    container.observed.spec = spec_;
+    for (size_t at = 0; at < bytes_.size();) {
+      const std::string path = bytes_.c_str() + at;
+      const std::string contents = bytes_.c_str() + at + path.size() + 1;
+      at += path.size() + contents.size() + 2;
+      container.files[path] = contents;
+    }
+    machine_->containers[spec_.id] = std::move(container);
+    co_return absl::OkStatus();
+  }
+
+ private:
+  std::shared_ptr<FakeMachine> machine_;
+  const RuntimeSpec spec_;
+  std::string bytes_;
+};
+
+}  // namespace
+
+asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> FakeRuntime::ExportLayer(
+    ContainerId id) {
+  std::string layer;
+  if (const FakeMachine::Container* container = Find(id); container != nullptr) {
+    if (container->observed.state != RuntimeState::kStopped) {
+      co_return absl::FailedPreconditionError("it runs");
+    }
+    for (const auto& [path, contents] : container->files) {
+      layer += path + '\0' + contents + '\0';
+    }
+  }
+  std::unique_ptr<ByteSource> source = std::make_unique<FakeSource>(std::move(layer));
+  co_return std::move(source);
+}
+
+asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> FakeRuntime::ImportLayer(
+    RuntimeSpec spec) {
+  const FakeMachine::Container* container = Find(spec.id);
+  if (container != nullptr && container->made_for.layer_move == spec.layer_move) {
+    co_return absl::AlreadyExistsError("its layer is here");
+  }
+  std::unique_ptr<ByteSink> sink = std::make_unique<FakeImport>(machine_, std::move(spec));
+  co_return std::move(sink);
 }
 
 }  // namespace bramble::node

@@ -67,6 +67,8 @@ class FakeRuntime : public ContainerRuntime, public ContainerAccess {
   asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> PushFile(PushRequest request) override;
   asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> PullFile(
       PullRequest request) override;
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> ExportLayer(ContainerId id) override;
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> ImportLayer(RuntimeSpec spec) override;
 
  private:
   // Records the call; the failure that a test asked for, if any.

@@ -62,6 +62,8 @@ class LxcRuntime : public ContainerRuntime, public ContainerAccess {
   asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> PushFile(PushRequest request) override;
   asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> PullFile(
       PullRequest request) override;
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> ExportLayer(ContainerId id) override;
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> ImportLayer(RuntimeSpec spec) override;
 
  private:
   std::vector<std::string> Argv(std::string_view verb) const;

@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "node/runtime/lxc_runtime.h"
 #include "node/runtime/lxc_runtime_process.h"
+#include "node/runtime/runtime_spec_json.h"
 
 namespace bramble::node {
 namespace {
@@ -312,6 +313,34 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::PullFil
     co_return begun.status();
   }
   std::unique_ptr<ByteSource> made = std::make_unique<LxcSource>(*std::move(begun));
+  co_return std::move(made);
+}
+
+asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::ExportLayer(
+    ContainerId id) {
+  RuntimeProcess::Options options;
+  options.argv = Argv("export");
+  options.request = {{"id", id.str()}};
+  auto begun = co_await RuntimeProcess::Begin(loop_, std::move(options));
+  if (!begun.ok()) {
+    co_return begun.status();
+  }
+  std::unique_ptr<ByteSource> made = std::make_unique<LxcSource>(*std::move(begun));
+  co_return std::move(made);
+}
+
+asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> LxcRuntime::ImportLayer(
+    RuntimeSpec spec) {
+  RuntimeProcess::Options options;
+  options.argv = Argv("import");
+  options.request = {{"spec", ToJson(spec)}};
+  options.has_input = true;
+  auto begun = co_await RuntimeProcess::Begin(loop_, std::move(options));
+  if (!begun.ok()) {
+    co_return begun.status();
+  }
+  constexpr Bytes kNotAnnounced{INT64_MAX};  // the stream says itself where it ends
+  std::unique_ptr<ByteSink> made = std::make_unique<LxcSink>(*std::move(begun), kNotAnnounced);
   co_return std::move(made);
 }
 

@@ -20,11 +20,14 @@
 // <sys/mount.h> of glibc 2.36 and <linux/mount.h> define the same enumerators: only one fits.
 extern "C" int mount(const char* source, const char* target, const char* type, unsigned long flags,
                      const void* data) noexcept;
+extern "C" int umount2(const char* target, int flags) noexcept;
 
 namespace bramble::node {
 namespace {
 
 constexpr int kLoopMajor = 7;
+constexpr int kDetach = 2;    // MNT_DETACH and
+constexpr int kNoFollow = 8;  // UMOUNT_NOFOLLOW of umount2(2)
 constexpr int kLoopTries = 64;
 
 absl::Status MountError(std::string_view what) {
@@ -157,6 +160,11 @@ absl::Status MountLoopFile(int directory, const std::string& image, const std::s
     return MountError(StrCat(image, ": cannot mount"));
   }
   return absl::OkStatus();
+}
+
+void Unmount(int directory, const std::string& point) {
+  const std::string path = StrCat("/proc/self/fd/", directory, "/", point);
+  (void)umount2(path.c_str(), kDetach | kNoFollow);  // EINVAL: nothing was mounted
 }
 
 }  // namespace bramble::node

@@ -33,4 +33,7 @@ absl::Status MountRoot(const RootMount& root);
 // that goes with the mount.
 absl::Status MountLoopFile(int directory, const std::string& image, const std::string& point);
 
+// Takes away what is mounted on `point` of `directory` in this mount namespace, if anything.
+void Unmount(int directory, const std::string& point);
+
 }  // namespace bramble::node

@@ -43,6 +43,7 @@ constexpr Verb kVerbs[] = {
     {"delete", DeleteVerb},     {"list", ListVerb},     {"usage", UsageVerb},
     {"exit", ExitVerb},         {"exec", ExecVerb},     {"console", ConsoleVerb},
     {"log", LogVerb},           {"push", PushVerb},     {"pull", PullVerb},
+    {"export", ExportVerb},     {"import", ImportVerb},
 };
 
 const Verb* FindVerb(std::string_view name) {

@@ -65,6 +65,7 @@ struct RuntimeSpec {
   uint64_t generation = 1;
   uint64_t restart_count = 0;
   uint64_t rebuild_count = 0;
+  std::string layer_move;            // the move that brought its writable layer; empty: none
   std::string image_digest;          // 64 hexadecimal digits
   std::filesystem::path image_tree;  // the unpacked tree; see node/images/image_cache.h
   IdRange image_ids;                 // who owns the tree

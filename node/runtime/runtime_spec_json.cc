@@ -129,6 +129,7 @@ json::object ToJson(const RuntimeSpec& spec) {
                          {"environment", EnvironmentToJson(spec.environment)},
                          {"halt_signal", spec.halt_signal},
                          {"stop_grace_s", spec.stop_grace.count()},
+                         {"layer_move", spec.layer_move},
                          {"note", spec.note}};
   if (spec.nic.has_value()) {
     object.emplace("nic", ToJson(*spec.nic));
@@ -159,6 +160,7 @@ absl::StatusOr<RuntimeSpec> RuntimeSpecFromJson(const json::value& value, std::s
   spec.halt_signal = reader.OptionalString("halt_signal", {.max = 16}).value_or("");
   spec.stop_grace = std::chrono::seconds(
       reader.OptionalInt("stop_grace_s", {.min = 0, .max = kMaxSeconds}).value_or(10));
+  spec.layer_move = reader.OptionalString("layer_move", {.max = 64}).value_or("");
   spec.note =
       reader.OptionalString("note", {.max = kMaxNoteBytes, .allow_control = true}).value_or("");
   if (reader.ok()) {

@@ -17,6 +17,8 @@
 //   log        {"id", "tail_lines", "follow"}             {}
 //   push       {"id", "path", "tree", "mode", "uid"?, "gid"?, "size_bytes"?}   {}
 //   pull       {"id", "path", "tree"}                     {"size_bytes"}
+//   export     {"id"}                                     {"entries", "bytes", "sha256"}
+//   import     {"spec"}                                   {"entries", "bytes", "sha256"}
 
 #include <string>
 
@@ -56,6 +58,11 @@ VerbResult ConsoleVerb(const RuntimeSettings& settings, const json::value& reque
 VerbResult LogVerb(const RuntimeSettings& settings, const json::value& request);
 VerbResult PushVerb(const RuntimeSettings& settings, const json::value& request);
 VerbResult PullVerb(const RuntimeSettings& settings, const json::value& request);
+// The writable layer of a container that does not run, as node/layers has it.  Import: of the move
+// `spec.layer_move`; kAlreadyExists: it is here.  The container is there only when all of its layer
+// is, verified and on the disk.
+VerbResult ExportVerb(const RuntimeSettings& settings, const json::value& request);
+VerbResult ImportVerb(const RuntimeSettings& settings, const json::value& request);
 
 // ---- what verbs share
 
@@ -63,6 +70,9 @@ absl::Status TellStarted(const RuntimeSettings& settings);
 
 absl::StatusOr<ContainerId> IdOf(const json::value& request);
 absl::StatusOr<RuntimeSpec> SpecOf(const json::value& request);
+
+// The container's directory, made when there is none.
+absl::StatusOr<Fd> OpenContainerDirectory(const RuntimePaths& paths, const ContainerId& id);
 
 // Ends what runs of the container (asking init first when `grace_ms` is not 0) and removes what it
 // leaves in the kernel.  The caller has the lock.

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -93,6 +94,17 @@ absl::Status RemoveDeleted(const RuntimePaths& paths, int containers, const Cont
     return absl::OkStatus();
   }
   return remove_hidden();
+}
+
+// Its first start or its import was cut off: it is no container, but may hold a part of a layer.
+// One that is being made now is left alone.
+void RemoveCutOff(const RuntimePaths& paths, const ContainerId& id) {
+  const auto lock = OpenFile(paths.Lock(id), O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+  const auto containers = OpenDirectory(paths.Containers());
+  if (lock.ok() && containers.ok() && flock(lock->get(), LOCK_EX | LOCK_NB) == 0 &&
+      absl::IsNotFound(ReadRecord(paths, id).status())) {
+    (void)RemoveDeleted(paths, containers->get(), id);  // the next start or import tries again
+  }
 }
 
 }  // namespace
@@ -299,7 +311,8 @@ VerbResult ListVerb(const RuntimeSettings& settings, const json::value&) {
     AwaitQuiet(settings.paths, id);
     const auto record = ReadRecord(settings.paths, id);
     if (absl::IsNotFound(record.status())) {
-      continue;  // its first start was cut off: nothing was ever in it
+      RemoveCutOff(settings.paths, id);
+      continue;
     }
     ContainerRecord broken;
     broken.spec.id = id;

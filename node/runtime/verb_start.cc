@@ -41,22 +41,6 @@ int64_t NowMs() {
       .count();
 }
 
-// Opens the container's directory, making it when there is none.
-absl::StatusOr<Fd> OpenContainerDirectory(const RuntimePaths& paths, const ContainerId& id) {
-  BRAMBLE_RETURN_IF_ERROR(MakeDirectories(paths.Containers(), 0700));
-  const std::string path = paths.Container(id).string();
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-    const absl::StatusCode code =
-        errno == ENOSPC ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal;
-    return absl::Status(code, StrCat(path, ": ", strerror(errno)));
-  }
-  BRAMBLE_ASSIGN_OR_RETURN(Fd directory, OpenDirectory(path));
-  if (mkdirat(directory.get(), "lower", 0700) != 0 && errno != EEXIST) {
-    return absl::InternalError(StrCat(path, "/lower: ", strerror(errno)));
-  }
-  return directory;
-}
-
 // What is known of the container, made to say what `spec` says.
 absl::StatusOr<ContainerRecord> RecordFor(const RuntimePaths& paths, const RuntimeSpec& spec,
                                           bool& is_new) {
@@ -66,6 +50,11 @@ absl::StatusOr<ContainerRecord> RecordFor(const RuntimePaths& paths, const Runti
     return old.status();
   }
   ContainerRecord record;
+  // A fresh layer in place of the one that was moved here would be lost data that nobody notices.
+  if (!spec.layer_move.empty() && (is_new || old->layer_move != spec.layer_move)) {
+    return absl::FailedPreconditionError(
+        StrCat("container ", spec.id.str(), ": its writable layer has not arrived on this node"));
+  }
   if (!is_new) {
     record = *std::move(old);
     if (record.layer_rebuild_count != spec.rebuild_count ||
@@ -221,6 +210,21 @@ absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
 }
 
 }  // namespace
+
+absl::StatusOr<Fd> OpenContainerDirectory(const RuntimePaths& paths, const ContainerId& id) {
+  BRAMBLE_RETURN_IF_ERROR(MakeDirectories(paths.Containers(), 0700));
+  const std::string path = paths.Container(id).string();
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    const absl::StatusCode code =
+        errno == ENOSPC ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal;
+    return absl::Status(code, StrCat(path, ": ", strerror(errno)));
+  }
+  BRAMBLE_ASSIGN_OR_RETURN(Fd directory, OpenDirectory(path));
+  if (mkdirat(directory.get(), "lower", 0700) != 0 && errno != EEXIST) {
+    return absl::InternalError(StrCat(path, "/lower: ", strerror(errno)));
+  }
+  return directory;
+}
 
 VerbResult StartVerb(const RuntimeSettings& settings, const json::value& request) {
   BRAMBLE_ASSIGN_OR_RETURN(const RuntimeSpec spec, SpecOf(request));

@@ -53,7 +53,7 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
               .disk = disk_lane_,
               .log = log_},
              AgentOptions(config_, roots_, std::move(parts.cgroup_of))),
-      streams_(loop_, access_, parts.access, log_),
+      streams_(loop_, access_, parts.access, agent_, log_),
       commands_(parts.runtime, parts.indicator, parts.machine, log_),
       uplink_({.loop = loop_,
                .clock = clock_,

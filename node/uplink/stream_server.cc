@@ -126,11 +126,13 @@ asio::awaitable<absl::StatusOr<int>> StreamServer::Run(std::shared_ptr<Stream> s
       return RunTerminal(std::move(stream));
     case api::StreamKind::kLogs:
     case api::StreamKind::kPull:
+    case api::StreamKind::kExport:
       return RunSource(std::move(stream));
     case api::StreamKind::kPush:
+    case api::StreamKind::kImport:
       break;
   }
-  return RunPush(std::move(stream));
+  return RunSink(std::move(stream));
 }
 
 // ---- exec and console
@@ -214,7 +216,7 @@ asio::awaitable<void> StreamServer::TakeInput(std::shared_ptr<Stream> stream) {
   }
 }
 
-// ---- logs and pull
+// ---- logs, pull and export
 
 asio::awaitable<absl::StatusOr<int>> StreamServer::RunSource(std::shared_ptr<Stream> stream) {
   const api::OpenStream& wanted = stream->request;
@@ -223,6 +225,8 @@ asio::awaitable<absl::StatusOr<int>> StreamServer::RunSource(std::shared_ptr<Str
     const ContainerAccess::LogOptions options{.tail_lines = wanted.tail_lines,
                                               .follow = wanted.follow};
     source = co_await containers_.Log(wanted.container, options);
+  } else if (wanted.kind == api::StreamKind::kExport) {
+    source = co_await containers_.ExportLayer(wanted.container);
   } else {
     PullRequest pull{.id = wanted.container, .kind = KindOf(wanted), .path = wanted.path};
     source = co_await containers_.PullFile(std::move(pull));
@@ -257,10 +261,17 @@ asio::awaitable<void> StreamServer::WatchClose(std::shared_ptr<Stream> stream) {
   }
 }
 
-// ---- push
+// ---- push and import
 
-asio::awaitable<absl::StatusOr<int>> StreamServer::RunPush(std::shared_ptr<Stream> stream) {
-  const api::OpenStream& wanted = stream->request;
+asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> StreamServer::OpenSink(
+    api::OpenStream wanted) {
+  if (wanted.kind == api::StreamKind::kImport) {
+    absl::StatusOr<RuntimeSpec> spec = co_await agent_.PrepareImport(wanted.container, wanted.move);
+    if (!spec.ok()) {
+      co_return spec.status();
+    }
+    co_return co_await containers_.ImportLayer(*std::move(spec));
+  }
   PushRequest push;
   push.id = wanted.container;
   push.kind = KindOf(wanted);
@@ -277,9 +288,23 @@ asio::awaitable<absl::StatusOr<int>> StreamServer::RunPush(std::shared_ptr<Strea
   if (wanted.mode != 0) {
     push.mode = static_cast<uint32_t>(wanted.mode);
   }
-  absl::StatusOr<std::unique_ptr<ByteSink>> sink = co_await containers_.PushFile(std::move(push));
+  co_return co_await containers_.PushFile(std::move(push));
+}
+
+asio::awaitable<absl::StatusOr<int>> StreamServer::RunSink(std::shared_ptr<Stream> stream) {
+  absl::StatusOr<std::unique_ptr<ByteSink>> sink = co_await OpenSink(stream->request);
+  if (stream->request.kind == api::StreamKind::kImport && absl::IsAlreadyExists(sink.status())) {
+    co_return 0;
+  }
   if (!sink.ok()) {
     co_return sink.status();
+  }
+  if (stream->request.kind == api::StreamKind::kImport) {
+    WebSocketMessage word = Control(json::object{{"ready", true}});
+    const absl::Status ready = co_await stream->socket->Send(std::move(word));
+    if (!ready.ok()) {
+      co_return ready;
+    }
   }
   while (true) {
     absl::StatusOr<std::optional<WebSocketMessage>> message = co_await stream->socket->Receive();

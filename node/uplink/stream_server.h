@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The node's end of streams into containers: exec, console, logs, push and pull.  For each the
+// The node's end of streams into containers: exec, console, logs, push and pull, and those of their
+// writable layers: export and import.  For each the
 // controller sends an OpenStream; the node dials /v1/streams/<ticket> and serves it there, so that
 // a slow terminal never holds up a heartbeat.
 //
@@ -16,6 +17,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/websocket.h"
+#include "node/agent/agent.h"
 #include "node/runtime/container_access.h"
 #include "node/uplink/controller_access.h"
 
@@ -25,9 +27,15 @@ inline constexpr size_t kMaxStreams = 64;  // at once
 
 class StreamServer {
  public:
+  // `agent` says what a layer that comes in is made to.
   StreamServer(asio::io_context& loop, ControllerAccess& access, ContainerAccess& containers,
-               Logger log)
-      : loop_(loop), access_(access), containers_(containers), log_(log), scope_(loop, log) {}
+               Agent& agent, Logger log)
+      : loop_(loop),
+        access_(access),
+        containers_(containers),
+        agent_(agent),
+        log_(log),
+        scope_(loop, log) {}
 
   // Dials and serves on its own; what fails is told on the stream, or logged when there is none.
   void Open(api::OpenStream request);
@@ -40,13 +48,15 @@ class StreamServer {
   asio::awaitable<absl::StatusOr<int>> Run(std::shared_ptr<Stream> stream);
   asio::awaitable<absl::StatusOr<int>> RunTerminal(std::shared_ptr<Stream> stream);
   asio::awaitable<absl::StatusOr<int>> RunSource(std::shared_ptr<Stream> stream);
-  asio::awaitable<absl::StatusOr<int>> RunPush(std::shared_ptr<Stream> stream);
+  asio::awaitable<absl::StatusOr<int>> RunSink(std::shared_ptr<Stream> stream);
+  asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> OpenSink(api::OpenStream wanted);
   asio::awaitable<void> TakeInput(std::shared_ptr<Stream> stream);
   asio::awaitable<void> WatchClose(std::shared_ptr<Stream> stream);
 
   asio::io_context& loop_;
   ControllerAccess& access_;
   ContainerAccess& containers_;
+  Agent& agent_;
   const Logger log_;
   std::set<std::shared_ptr<Stream>> open_;
   Scope scope_;

@@ -277,9 +277,78 @@ drain_moves_what_is_movable() {
   expect_success 'delete' cluster_cli container delete mover
 }
 
+# Pinned containers move with their files, whatever is killed meanwhile.
+drain_moves_what_is_pinned() {
+  local init address
+  expect_success 'delete what may only run there' cluster_cli container delete web
+  expect_success 'delete what may only run there' cluster_cli container delete later
+  expect_success 'cordon' cluster_cli node cordon node-2
+  expect_success 'run' cluster_cli container run data --image busybox
+  expect_success 'uncordon' cluster_cli node restore node-2
+  address=$(container data .status.address)
+  cluster_cli container exec data -- sh -c 'mkdir -p /srv/a && echo kept >/srv/a/file && ln /srv/a/file /srv/hard &&
+    chown 1000:33 /srv/a/file && chmod 4750 /srv/a/file && mkfifo /srv/pipe && rm /bin/rmdir && sync'
+  init=$(init_pid data)
+  expect_success 'drain' cluster_cli node drain node-1
+  expect_success 'it runs on the other node' wait_for 5 is_on data node-2
+  expect_success 'its old init is gone' gone "$init"
+  expect_equal 'its file' "$(cluster_cli container exec data -- cat /srv/hard)" kept
+  expect_equal 'its owner, mode and links' "$(cluster_cli container exec data -- stat -c '%u:%g %a %h' /srv/a/file)" '1000:33 4750 2'
+  expect_failure 'what it had deleted' '' cluster_cli container exec data -- ls /bin/rmdir
+  expect_equal 'its address' "$(container data .status.address)" "$address"
+  expect_success 'its page' wait_for 10 page_of data
+  expect_success 'nothing is left behind' wait_for 10 no_containers_on 1
+  cluster_cli container exec data -- sh -c 'echo more >>/srv/hard && sync'
+  expect_success 'restore' cluster_cli node restore node-1
+  expect_success 'it is back' wait_for 5 is_on data node-1
+  expect_equal 'with what it wrote there' "$(cluster_cli container exec data -- cat /srv/a/file | tr '\n' ' ')" 'kept more '
+  expect_success 'and nothing is left there' wait_for 10 no_containers_on 2
+}
+no_containers_on() { [ "$(find "$CLUSTER_STATE/node-$1/state/containers" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" = 0 ]; }
+# The agents and the controller are killed in the middle of a move.
+kills_in_the_middle_of_a_move() {
+  local victim
+  cluster_cli container exec data -- sh -c 'dd if=/dev/urandom of=/srv/big bs=1M count=200 2>/dev/null; sync'
+  local sum
+  sum=$(cluster_cli container exec data -- sha256sum /srv/big)
+  cluster_cli node drain node-1 --no-wait >/dev/null
+  for victim in source target controller; do
+    wait_for 20 is_copying || fail "no copy under way to disturb ($victim)"
+    case $victim in
+    source) kill_program node-1 bramble-node && start_daemon node-1 bramble-node --config "$CLUSTER_STATE/node-1/node.toml" ;;
+    target) kill_program node-2 bramble-node && start_daemon node-2 bramble-node --config "$CLUSTER_STATE/node-2/node.toml" ;;
+    controller) kill_program controller bramble-controller && controller_start ;;
+    esac
+    expect_equal "at most one copy runs ($victim)" "$(($(inits data | wc -l) <= 1))" 1
+  done
+  expect_success 'it arrives all the same' wait_for 120 is_on data node-2
+  expect_equal 'whole' "$(cluster_cli container exec data -- sha256sum /srv/big)" "$sum"
+  expect_equal 'once' "$(inits data | wc -l)" 1
+  expect_success 'nothing is left behind' wait_for 20 no_containers_on 1
+  expect_success 'restore' cluster_cli node restore node-1
+  expect_success 'delete' cluster_cli container delete data
+}
+is_copying() {
+  local pid
+  for pid in $(cgroup_pids node-1); do
+    if grep -qs pack-layer "/proc/$pid/cmdline"; then
+      return 0
+    fi
+  done
+  return 1
+}
+inits() { # every process 1 of the container, on whichever node
+  local id pid
+  id=$(container "$1" .id)
+  for pid in $(cgroup_pids); do
+    if grep -qs "$id" "/proc/$pid/cgroup" &&
+      awk '$1 == "NSpid:" { exit !(NF == 4 && $4 == 1) }' "/proc/$pid/status" 2>/dev/null; then
+      printf '%s\n' "$pid"
+    fi
+  done
+}
+
 nothing_is_left() {
-  expect_success 'delete web' cluster_cli container delete web
-  expect_success 'delete later' cluster_cli container delete later
   expect_equal 'no container' "$(cluster_cli container list -o json | jq '.items | length')" 0
   expect_equal 'no mount on the host' "$(grep -c "$CLUSTER_STATE" /proc/self/mounts || true)" 0
   expect_equal 'no container directory' "$(find "$CLUSTER_STATE"/node-*/state/containers -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" 0
@@ -297,5 +366,7 @@ for signal in none KILL STOP; do
   a_movable_container_is_never_twice "$signal"
 done
 drain_moves_what_is_movable
+drain_moves_what_is_pinned
+kills_in_the_middle_of_a_move
 nothing_is_left
 end_of_test

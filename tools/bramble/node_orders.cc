@@ -109,7 +109,10 @@ std::vector<Command> NodeOrderCommands() {
                  {.name = "pace", .value = "N", .help = "containers that move at once"},
                  {.name = "leave-pinned", .value = "", .help = "move only movable containers"}};
   drain.details =
-      "Movable containers stop here and start elsewhere; what cannot be moved is named.\n"
+      "Movable containers stop here and start elsewhere; pinned ones are stopped, their files are\n"
+      "copied and verified elsewhere, and they start there.  What cannot be moved runs on here and "
+      "is\n"
+      "named with the reason; a move that fails is taken back.\n"
       "`bramble node restore NAME` brings them back.";
   Command identify = row("node identify", "Blink the LED of a node, and log it there.",
                          "bramble node identify pi-1 --for 1m", Identify);
