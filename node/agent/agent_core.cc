@@ -131,6 +131,9 @@ bool AgentCore::LeaseCovers(const Entry& entry, BootTime now) const {
   if (!entry.held.has_value() || !IsMovable(entry.held->definition)) {
     return true;
   }
+  if (recovered_.has_value() && now < *recovered_ + options_.holder_absence) {
+    return true;
+  }
   const bool holder = holder_present_ || (holder_gone_since_.has_value() &&
                                           now < *holder_gone_since_ + options_.holder_absence);
   return holder && lease_until_.has_value() && now < *lease_until_;
@@ -316,6 +319,9 @@ std::optional<BootTime> AgentCore::NextWake(BootTime now) const {
   if (movable_up) {
     if (lease_until_.has_value() && *lease_until_ > now) {
       at(lease_until_);
+    }
+    if (recovered_.has_value() && *recovered_ + options_.holder_absence > now) {
+      at(*recovered_ + options_.holder_absence);
     }
     if (holder_gone_since_.has_value() && *holder_gone_since_ + options_.holder_absence > now) {
       at(*holder_gone_since_ + options_.holder_absence);

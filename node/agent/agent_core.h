@@ -197,6 +197,9 @@ class AgentCore {
   bool needs_sync_ = true;
   bool holder_present_ = false;
   std::optional<BootTime> holder_gone_since_;
+  // Since when this agent is here, until the lease holder has answered it once: meanwhile what runs
+  // is the holder's to end, who knows the lease, and not ours, who do not.
+  std::optional<BootTime> recovered_;
   size_t actions_in_flight_ = 0;
 
   std::map<ContainerId, api::ObservedContainer> reported_;

@@ -96,5 +96,33 @@ TEST(AgentCoreLeaseTest, WithoutALeaseHolderNothingMovableRuns) {
   EXPECT_TRUE(world.Runs("m"));
 }
 
+TEST(AgentCoreLeaseTest, AnAgentThatComesBackLeavesWhatRunsToTheHolderUntilItAnswers) {
+  World world;
+  world.Want(1, {Movable("m")});
+  world.Lease(seconds(120));
+  world.Run();
+  ASSERT_TRUE(world.Runs("m"));
+  const BootTime start = world.now;
+  const auto come_back = [&] {
+    auto core = std::make_unique<AgentCore>(world.options);
+    core->Restore(world.journal_version, world.journal_desired, {});
+    core->RestoreNotes(world.notes);
+    core->Recover({world.held.begin()->second}, world.images, start);
+    return core;
+  };
+
+  const auto answered = come_back();
+  EXPECT_THAT(answered->TakeActions(start), IsEmpty()) << "the lease is not known yet";
+  answered->OnLease(start + seconds(60), start);
+  answered->OnLeaseHolder(true, start + seconds(1));
+  EXPECT_THAT(answered->TakeActions(start + seconds(59)), IsEmpty());
+  EXPECT_THAT(answered->TakeActions(start + seconds(60)), SizeIs(1));
+
+  const auto alone = come_back();
+  EXPECT_EQ(alone->NextWake(start), start + seconds(15));
+  EXPECT_THAT(alone->TakeActions(start + seconds(14)), IsEmpty());
+  EXPECT_THAT(alone->TakeActions(start + seconds(15)), SizeIs(1)) << "there is no holder";
+}
+
 }  // namespace
 }  // namespace bramble::node

@@ -42,6 +42,7 @@ void AgentCore::RestoreNotes(const std::map<ContainerId, ContainerNotes>& notes)
 void AgentCore::Recover(std::vector<HeldContainer> held, std::set<std::string> images,
                         BootTime now) {
   images_ = std::move(images);
+  recovered_ = now;
   for (HeldContainer& container : held) {
     Entry& entry = entries_[container.definition.id];
     entry.phase = container.frozen    ? Phase::kFrozen
@@ -364,6 +365,7 @@ void AgentCore::OnLeaseHolder(bool present, BootTime now) {
   }
   if (present) {
     holder_gone_since_.reset();
+    recovered_.reset();
   }
   holder_present_ = present;
 }
