@@ -15,8 +15,8 @@
 #include "node/flags.h"
 #include "node/health/indicator.h"
 #include "node/images/disk_image_cache.h"
+#include "node/runtime/apparmor.h"
 #include "node/runtime/cgroup_mounts.h"
-#include "node/runtime/lxc_config.h"
 #include "node/runtime/lxc_runtime.h"
 #include "node/service/node_service.h"
 #include "node/service/status_text.h"
@@ -59,19 +59,19 @@ std::filesystem::path FindLibexec() {
              : beside.parent_path() / "libexec/bramble";
 }
 
-// Beside the helpers (a build tree), else where the package puts it.
-absl::StatusOr<std::filesystem::path> FindSeccompProfile(const std::filesystem::path& libexec) {
+// A file of config/lxc/, beside the helpers (a build tree), else where the package puts it.
+absl::StatusOr<std::filesystem::path> FindShipped(const std::filesystem::path& libexec,
+                                                  const char* name) {
   std::error_code ignored;
-  const std::filesystem::path beside = libexec / "container.seccomp";
-  const std::filesystem::path shared =
-      libexec.parent_path().parent_path() / "share/bramble/container.seccomp";
+  const std::filesystem::path beside = libexec / name;
+  const std::filesystem::path shared = libexec.parent_path().parent_path() / "share/bramble" / name;
   for (const std::filesystem::path& path : {beside, shared}) {
     if (std::filesystem::exists(path, ignored)) {
       return path;
     }
   }
-  return absl::NotFoundError(StrCat("container.seccomp: neither ", beside.string(), " nor ",
-                                    shared.string(), " exists: no container starts without it"));
+  return absl::NotFoundError(StrCat(name, ": neither ", beside.string(), " nor ", shared.string(),
+                                    " exists: no container starts without it"));
 }
 
 absl::StatusOr<NodeConfig> LoadConfig(const NodeFlags& flags) {
@@ -201,9 +201,14 @@ int Run(const NodeConfig& config, NodeFlags::Verb verb) {
   if (absl::Status opened = images.Open(); !opened.ok()) {
     return Fail(opened);
   }
-  const absl::StatusOr<std::filesystem::path> seccomp = FindSeccompProfile(config.libexec_dir);
-  if (!seccomp.ok()) {
-    return Fail(seccomp.status());
+  const auto seccomp = FindShipped(config.libexec_dir, "container.seccomp");
+  const auto apparmor = FindShipped(config.libexec_dir, "bramble-container.apparmor");
+  if (!seccomp.ok() || !apparmor.ok()) {
+    return Fail(seccomp.ok() ? apparmor.status() : seccomp.status());
+  }
+  // Containers run without it too, and the node's conditions say so.
+  if (absl::Status loaded = LoadApparmorProfile(*apparmor, "/sys"); !loaded.ok()) {
+    log.Error("apparmor_failed", {{"error", loaded}});
   }
   LxcRuntime runtime(loop,
                      {.program = config.libexec_dir / "bramble-runtime",

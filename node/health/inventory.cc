@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "node/runtime/apparmor.h"
 
 namespace bramble::node {
 namespace {
@@ -114,10 +115,6 @@ bool MemoryCgroup(const KernelRoots& roots) {
   return !line.empty() && line.back() == '1';
 }
 
-bool AppArmor(const KernelRoots& roots) {
-  return FirstLine(roots.sys / "module/apparmor/parameters/enabled") == "Y";
-}
-
 }  // namespace
 
 InventoryOptions InventoryOfThisMachine(KernelRoots roots, std::filesystem::path state_dir) {
@@ -163,7 +160,7 @@ api::Inventory ReadInventory(const InventoryOptions& options) {
   inventory.kernel = options.kernel;
   inventory.agent_version = options.agent_version;
   inventory.cgroup_layout = CgroupLayout(roots);
-  inventory.lsm = AppArmor(roots) ? "apparmor" : "none";
+  inventory.lsm = HasAppArmor(roots.sys) ? "apparmor" : "none";
   inventory.boot_id = ReadBootId(roots);
   inventory.page_size_bytes = options.page_size;
   inventory.capacity.cpu.count = options.cores * 1000;
@@ -191,7 +188,15 @@ std::vector<api::Condition> ReadConditions(const KernelRoots& roots,
          .message = "the kernel does not limit memory: add cgroup_enable=memory to cmdline.txt "
                     "and reboot"});
   }
-  if (!AppArmor(roots)) {
+  if (HasAppArmor(roots.sys) && !IsApparmorProfileLoaded(roots.sys)) {
+    conditions.push_back({.type = "no-lsm",
+                          .severity = "warning",
+                          .message = "AppArmor's profile bramble-container is not loaded: "
+                                     "containers are confined by user namespaces, capabilities "
+                                     "and seccomp alone; install the package apparmor and "
+                                     "restart bramble-node"});
+  }
+  if (!HasAppArmor(roots.sys)) {
     conditions.push_back({.type = "no-lsm",
                           .severity = "info",
                           .message = "no AppArmor: containers are confined by user namespaces, "

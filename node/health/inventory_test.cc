@@ -51,6 +51,7 @@ TEST_F(InventoryTest, ReadsAPi) {
   Put("sys/class/net/vethabc/address", "02:42:00:00:00:01\n");
   Put("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids\n");
   Put("sys/module/apparmor/parameters/enabled", "Y\n");
+  Put("sys/kernel/security/apparmor/profiles", "bramble-container (enforce)\n");
 
   const api::Inventory inventory = ReadInventory(
       {.roots = roots_, .machine = "aarch64", .kernel = "6.12", .page_size = 4096, .cores = 4});
@@ -86,6 +87,13 @@ TEST_F(InventoryTest, SaysWhenMemoryIsNotLimitedAndTheDiskIsFull) {
               ElementsAre("cgroup-memory-off:critical", "no-lsm:info", "disk-full:warning"));
   EXPECT_THAT(ConditionTypes(DiskSpace{.size = {32 * kGiB}, .free = {100 * kMiB}}),
               ElementsAre("cgroup-memory-off:critical", "no-lsm:info", "disk-full:critical"));
+}
+
+TEST_F(InventoryTest, SaysWhenAppArmorIsOnAndItsProfileIsNotLoaded) {
+  Put("sys/fs/cgroup/cgroup.controllers", "memory\n");
+  Put("sys/module/apparmor/parameters/enabled", "Y\n");
+  Put("sys/kernel/security/apparmor/profiles", "lsb_release (enforce)\n");
+  EXPECT_THAT(ConditionTypes(), ElementsAre("no-lsm:warning"));
 }
 
 TEST_F(InventoryTest, KnowsThisMachine) {

@@ -86,9 +86,8 @@ void AddIsolation(const RuntimeSpec& spec, const LxcPlace& place, const CgroupLa
   out.Add("lxc.idmap", StrCat("g 0 ", spec.ids.first, " ", spec.ids.count));
   out.Add("lxc.cap.drop", kDroppedCapabilities);
   out.Add("lxc.seccomp.profile", place.seccomp_profile);
-  if (place.apparmor) {
-    out.Add("lxc.apparmor.profile", "generated");
-    out.Add("lxc.apparmor.allow_nesting", "0");
+  if (!place.apparmor.empty()) {
+    out.Add("lxc.apparmor.profile", place.apparmor);
   }
   const CgroupHierarchy* devices = layout.Find("devices");
   // cgroup v2 has no devices controller: liblxc loads a BPF program from the same list.

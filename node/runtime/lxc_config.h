@@ -31,7 +31,7 @@ struct LxcPlace {
   std::string console_log;      // a path; kept to kConsoleLogBytes, twice
   std::string error_log;        // a path
   std::string cgroup_root;      // "bramble": containers are "bramble/ID"
-  bool apparmor = false;        // the kernel has it and its parser is here
+  std::string apparmor;         // a profile that is loaded, or "unconfined"; empty: no AppArmor
 };
 inline constexpr int64_t kConsoleLogBytes = 512 * 1024;
 

@@ -118,6 +118,17 @@ TEST(LxcConfigTest, KeepsGroupsOfContainerAndMonitorApart) {
   EXPECT_THAT(items, Contains(LxcItem{"lxc.cgroup2.memory.max", "67108864"}));
 }
 
+TEST(LxcConfigTest, NamesTheProfileOfAppArmorWhereThereIsOne) {
+  const auto without = Config(Spec());
+  EXPECT_THAT(without, Not(Contains(testing::Field(&LxcItem::key, "lxc.apparmor.profile"))));
+
+  LxcPlace place = Place();
+  place.apparmor = "bramble-container";
+  const auto with = LxcConfigFor(Spec(), place, Layout(true));
+  ASSERT_TRUE(with.ok()) << with.status();
+  EXPECT_THAT(*with, Contains(LxcItem{"lxc.apparmor.profile", "bramble-container"}));
+}
+
 TEST(LxcConfigTest, RefusesAControlCharacterAnywhere) {
   RuntimeSpec spec = Spec();
   spec.environment["A"] = "b\nlxc.cap.drop =";

@@ -49,7 +49,7 @@ void ResetSignals() {
 }
 
 // Nothing of the caller's reaches the container: no descriptor, session, signal or environment.
-bool BecomeDaemon(bool keep_path) {
+bool BecomeDaemon() {
   setsid();
   ResetSignals();
   prctl(PR_SET_PDEATHSIG, 0);
@@ -64,7 +64,7 @@ bool BecomeDaemon(bool keep_path) {
   }
   umask(022);
   clearenv();
-  setenv("PATH", keep_path ? "/usr/sbin:/usr/bin:/sbin:/bin" : kNoPath, 1);
+  setenv("PATH", kNoPath, 1);
   return chdir("/") == 0;
 }
 
@@ -110,7 +110,7 @@ void LeaveCgroups(const MonitorSpec& spec) {
   Running running = spec.running;
   running.monitor_pid = getpid();
   running.monitor_start_ticks = ProcessStartTicks(running.monitor_pid);
-  if (!WriteRunning(spec.paths, spec.id, running).ok() || !BecomeDaemon(spec.keep_path)) {
+  if (!WriteRunning(spec.paths, spec.id, running).ok() || !BecomeDaemon()) {
     _exit(kExitSetUp);
   }
   malloc_trim(0);  // the verb's; there is a monitor for each container, as long as it runs
@@ -166,17 +166,20 @@ absl::Status StartError(const MonitorSpec& spec, int exit_code) {
   return absl::InternalError(text);
 }
 
-std::string ExeOf(pid_t pid) {
+std::string LinkOf(pid_t pid, const char* link) {
   char buffer[4096];
-  const ssize_t n = readlink(StrCat("/proc/", pid, "/exe").c_str(), buffer, sizeof(buffer));
+  const ssize_t n = readlink(StrCat("/proc/", pid, "/", link).c_str(), buffer, sizeof(buffer));
   return std::string(buffer, n > 0 ? static_cast<size_t>(n) : 0);
 }
 
-// Whether `pid` has become another program than its parent: then all that liblxc does before
-// init is done, since init waits for it.
-bool HasStartedInit(pid_t pid, const std::string& own_exe) {
-  const std::string exe = ExeOf(pid);
-  return !exe.empty() && exe != own_exe;
+// Whether the monitor's child `pid` is the container's process 1 and has become another program
+// than the monitor: then all that liblxc does before init is done, since init waits for it.  A
+// program that liblxc runs on the way is in the monitor's own PID namespace.
+bool HasStartedInit(pid_t pid, pid_t monitor) {
+  const std::string exe = LinkOf(pid, "exe");
+  const std::string space = LinkOf(pid, "ns/pid");
+  return !exe.empty() && exe != LinkOf(monitor, "exe") && !space.empty() &&
+         space != LinkOf(monitor, "ns/pid");
 }
 
 void AwaitNextPoll() {
@@ -197,7 +200,6 @@ absl::StatusOr<std::string> LxcMountPoint() {
 
 absl::StatusOr<Running> StartMonitor(const MonitorSpec& spec, int deadline_ms,
                                      const std::function<void()>& meanwhile) {
-  const std::string own_exe = ExeOf(getpid());
   const pid_t monitor = fork();
   if (monitor < 0) {
     return absl::ResourceExhaustedError(StrCat("fork: ", strerror(errno)));
@@ -215,7 +217,7 @@ absl::StatusOr<Running> StartMonitor(const MonitorSpec& spec, int deadline_ms,
       return StartError(spec, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     }
     const pid_t init = FirstChild(monitor);
-    if (init > 0 && HasStartedInit(init, own_exe)) {
+    if (init > 0 && HasStartedInit(init, monitor)) {
       Running running = spec.running;
       running.monitor_pid = monitor;
       running.monitor_start_ticks = ProcessStartTicks(monitor);
@@ -240,7 +242,7 @@ std::optional<Running> AwaitInit(const RuntimePaths& paths, const ContainerId& i
     if (!running.has_value()) {
       return std::nullopt;
     }
-    if (running->init_pid > 0 && HasStartedInit(running->init_pid, ExeOf(running->monitor_pid))) {
+    if (running->init_pid > 0 && HasStartedInit(running->init_pid, running->monitor_pid)) {
       return running;
     }
     AwaitNextPoll();

@@ -26,8 +26,7 @@ struct MonitorSpec {
   std::string cgroup_root;
   std::vector<LxcItem> config;
   CgroupLayout cgroups;
-  Running running;         // halt_signal and started_at_ms count
-  bool keep_path = false;  // liblxc needs other programs (apparmor_parser)
+  Running running;  // halt_signal and started_at_ms count
 };
 
 // Forks the monitor and waits until the container's init runs, `deadline_ms` at most.  The error is

@@ -11,6 +11,7 @@
 #include "base/beneath.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "node/runtime/apparmor.h"
 #include "node/runtime/cgroups.h"
 #include "node/runtime/guest_files.h"
 #include "node/runtime/lxc_config.h"
@@ -27,13 +28,6 @@ namespace {
 constexpr int kStartDeadlineMs = 60'000;
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
-
-// "generated" profiles need both: Source: lxc.container.conf(5), lxc.apparmor.profile.
-bool HasAppArmor() {
-  const auto enabled = ReadFile("/sys/module/apparmor/parameters/enabled", 16);
-  return enabled.ok() && enabled->starts_with("Y") &&
-         (Exists("/sbin/apparmor_parser") || Exists("/usr/sbin/apparmor_parser"));
-}
 
 int64_t NowMs() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -130,6 +124,7 @@ class GuestWork {
 struct LaunchPlace {
   const CgroupLayout& layout;
   std::string rootfs;
+  std::string apparmor;
   int halt_signal = 0;
 };
 
@@ -140,7 +135,6 @@ absl::Status Launch(const RuntimeSettings& settings, const ContainerRecord& reco
   monitor.id = record.spec.id;
   monitor.cgroup_root = settings.cgroup_root;
   monitor.cgroups = at.layout;
-  monitor.keep_path = HasAppArmor();
   monitor.running.started_at_ms = NowMs();
   monitor.running.halt_signal = at.halt_signal;
   LxcPlace place;
@@ -149,7 +143,7 @@ absl::Status Launch(const RuntimeSettings& settings, const ContainerRecord& reco
   place.console_log = settings.paths.ConsoleLog(record.spec.id).string();
   place.error_log = settings.paths.ErrorLog(record.spec.id).string();
   place.cgroup_root = settings.cgroup_root;
-  place.apparmor = monitor.keep_path;
+  place.apparmor = at.apparmor;
   BRAMBLE_ASSIGN_OR_RETURN(monitor.config, LxcConfigFor(record.spec, place, at.layout));
   return StartMonitor(monitor, kStartDeadlineMs, meanwhile).status();
 }
@@ -184,7 +178,8 @@ absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
   if (!spec.halt_signal.empty()) {
     BRAMBLE_ASSIGN_OR_RETURN(init.halt_signal, ParseSignal(spec.halt_signal));
   }
-  if (!HasAppArmor()) {
+  const std::string apparmor = ApparmorProfileToUse("/sys");
+  if (apparmor != kApparmorProfile) {
     record.degraded.push_back("apparmor");
   }
   // Seen by everybody before there is a monitor, which may outlive us; durable before the answer.
@@ -193,7 +188,8 @@ absl::StatusOr<ContainerRecord> StartStopped(const RuntimeSettings& settings,
   const ContainerRecord written = record;
   absl::Status finished;
   const auto sync = [&] { finished = SyncRecord(settings.paths, spec.id); };
-  BRAMBLE_RETURN_IF_ERROR(Launch(settings, record, {layout, rootfs, init.halt_signal}, sync));
+  BRAMBLE_RETURN_IF_ERROR(
+      Launch(settings, record, {layout, rootfs, apparmor, init.halt_signal}, sync));
   if (finished.ok()) {
     finished = ApplyOptionalLimits(layout, ContainerCgroup(settings.cgroup_root, spec.id),
                                    spec.limits, record.degraded);

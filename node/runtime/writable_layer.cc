@@ -2,6 +2,7 @@
 #include "node/runtime/writable_layer.h"
 
 #include <fcntl.h>
+#include <linux/dqblk_xfs.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/quota.h>
@@ -43,18 +44,10 @@ absl::Status MakeOwned(int directory, const char* path, mode_t mode, uint32_t ow
   return absl::OkStatus();
 }
 
-// upper/ is the root directory of the container, as it sees it.
-absl::Status MakeLayerDirectories(int directory, const IdRange& ids) {
-  if (mkdirat(directory, "layer", 0700) != 0 && errno != EEXIST) {
-    return Errno("layer");
-  }
-  BRAMBLE_RETURN_IF_ERROR(MakeOwned(directory, "layer/upper", 0755, ids.first));
-  return MakeOwned(directory, "layer/work", 0700, 0);
-}
-
 // The id of a range is no other range's, and never 0.
 uint32_t ProjectOf(const IdRange& ids) { return ids.first / IdRange::kCount; }
 
+// What is made in the directory from now on inherits its project; what is there does not.
 absl::Status SetProject(int directory, const char* path, uint32_t project) {
   const Fd fd(openat(directory, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   struct fsxattr attributes = {};
@@ -64,6 +57,28 @@ absl::Status SetProject(int directory, const char* path, uint32_t project) {
   attributes.fsx_projid = project;
   attributes.fsx_xflags |= FS_XFLAG_PROJINHERIT;
   return ioctl(fd.get(), FS_IOC_FSSETXATTR, &attributes) == 0 ? absl::OkStatus() : Errno(path);
+}
+
+bool IsInProject(int directory, const char* path, uint32_t project) {
+  const Fd fd(openat(directory, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  struct fsxattr attributes = {};
+  return fd.valid() && ioctl(fd.get(), FS_IOC_FSGETXATTR, &attributes) == 0 &&
+         attributes.fsx_projid == project && (attributes.fsx_xflags & FS_XFLAG_PROJINHERIT) != 0;
+}
+
+// upper/ is the root directory of the container, as it sees it.  Both directories are of one
+// project from the start, whatever the limit: overlayfs renames from work/ to upper/, and a limit
+// that is set later counts what was written before.
+absl::Status MakeLayerDirectories(int directory, const IdRange& ids) {
+  if (mkdirat(directory, "layer", 0700) != 0 && errno != EEXIST) {
+    return Errno("layer");
+  }
+  if (faccessat(directory, "layer/upper", F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
+    // A file system without projects cannot limit them either: LimitByQuota finds out.
+    (void)SetProject(directory, "layer", ProjectOf(ids));
+  }
+  BRAMBLE_RETURN_IF_ERROR(MakeOwned(directory, "layer/upper", 0755, ids.first));
+  return MakeOwned(directory, "layer/work", 0700, 0);
 }
 
 absl::Status SetQuota(int directory, uint32_t project, Bytes limit) {
@@ -77,12 +92,29 @@ absl::Status SetQuota(int directory, uint32_t project, Bytes limit) {
   return absl::OkStatus();
 }
 
-// Both directories in one project: overlayfs renames from work/ to upper/.
+// A file system may count what a project uses and keep nobody from using more: ext4 does so unless
+// it is mounted with prjquota.
+absl::Status CheckEnforced(int directory) {
+  struct fs_quota_stat state = {};
+  if (syscall(SYS_quotactl_fd, directory, QCMD(Q_XGETQSTAT, PRJQUOTA), 0, &state) != 0) {
+    return Errno("project quota");
+  }
+  return (state.qs_flags & FS_QUOTA_PDQ_ENFD) != 0
+             ? absl::OkStatus()
+             : absl::FailedPreconditionError("project quota: counted, but not enforced");
+}
+
+// A limit of 0 lifts the one that is set, be it that of the range's last owner.
+// kFailedPrecondition: this file system or this layer cannot be limited so.
 absl::Status LimitByQuota(int directory, const ContainerRecord& record) {
   const uint32_t project = ProjectOf(record.spec.ids);
-  BRAMBLE_RETURN_IF_ERROR(SetQuota(directory, project, record.spec.limits.disk));
-  BRAMBLE_RETURN_IF_ERROR(SetProject(directory, "layer/upper", project));
-  return SetProject(directory, "layer/work", project);
+  BRAMBLE_RETURN_IF_ERROR(CheckEnforced(directory));
+  for (const char* path : {"layer/upper", "layer/work"}) {
+    if (!IsInProject(directory, path, project)) {
+      return absl::FailedPreconditionError(StrCat(path, ": not in project ", project));
+    }
+  }
+  return SetQuota(directory, project, record.spec.limits.disk);
 }
 
 Bytes LoopSize(Bytes limit) {
@@ -177,14 +209,10 @@ absl::Status PrepareLayer(const RuntimePaths& paths, int directory, ContainerRec
   }
   BRAMBLE_RETURN_IF_ERROR(MakeLayerDirectories(directory, record.spec.ids));
   record.disk_size = record.spec.limits.disk;
-  const bool had_quota = record.disk_mode == kDiskModeProjectQuota;
-  record.disk_mode = kDiskModeNone;
-  if (limited || had_quota) {
-    if (LimitByQuota(directory, record).ok()) {
-      record.disk_mode = limited ? kDiskModeProjectQuota : kDiskModeNone;
-    } else {
-      record.degraded.push_back("disk");  // it was made without a limit; `rebuild` sets one
-    }
+  const bool is_set = LimitByQuota(directory, record).ok();
+  record.disk_mode = limited && is_set ? kDiskModeProjectQuota : kDiskModeNone;
+  if (limited && !is_set) {
+    record.degraded.push_back("disk");  // it was made without a limit; `rebuild` sets one
   }
   return absl::OkStatus();
 }
@@ -208,8 +236,8 @@ absl::Status ResizeRunningLayer(int directory, ContainerRecord& record) {
   if (record.spec.limits.disk == record.disk_size) {
     return absl::OkStatus();
   }
-  if (record.disk_mode == kDiskModeProjectQuota && record.spec.limits.disk.count > 0) {
-    BRAMBLE_RETURN_IF_ERROR(LimitByQuota(directory, record));
+  if (record.disk_mode != kDiskModeLoopFile && LimitByQuota(directory, record).ok()) {
+    record.disk_mode = record.spec.limits.disk.count > 0 ? kDiskModeProjectQuota : kDiskModeNone;
     record.disk_size = record.spec.limits.disk;
     return absl::OkStatus();
   }

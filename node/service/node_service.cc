@@ -3,15 +3,19 @@
 
 #include "base/file.h"
 #include "base/status.h"
+#include "node/health/out_of_memory.h"
 
 namespace bramble::node {
 namespace {
 
 constexpr std::chrono::seconds kNetworkRetry{10};
+constexpr std::chrono::milliseconds kPortRetry{250};
+constexpr int kPortTries = 40;
 constexpr std::chrono::seconds kRuntimeRetry{2};
 constexpr int kRuntimeTries = 30;
 constexpr std::chrono::minutes kDiskCheck{10};
-constexpr int64_t kDiskLowPercent = 15;  // unused images go below this
+constexpr char kCgroupRoot[] = "bramble";  // as LxcRuntime's default is
+constexpr int64_t kDiskLowPercent = 15;    // unused images go below this
 
 AgentCore::Options CoreOptions(const NodeConfig& config) {
   AgentCore::Options options;
@@ -117,7 +121,13 @@ asio::awaitable<absl::Status> NodeService::Start() {
   }
   if (config_.network.manage) {
     // Containers need the bridge, so the first try comes before they start.
-    network_status_ = co_await network_.Apply(Bridge());
+    for (int tries = 0; tries < kPortTries; ++tries) {
+      network_status_ = co_await network_.Apply(Bridge());
+      if (!absl::IsFailedPrecondition(network_status_)) {
+        break;
+      }
+      co_await SleepFor(kPortRetry);  // after a boot the port may be a moment late
+    }
     if (!network_status_.ok()) {
       log_.Error("network_failed", {{"error", network_status_}});
       network_dirty_.Set();
@@ -210,6 +220,18 @@ std::vector<api::Condition> NodeService::Conditions() const {
     conditions.push_back({.type = "network-failed",
                           .severity = "critical",
                           .message = std::string(MessageOf(network_status_))});
+  }
+  const std::set<ContainerId> starved = ReadOutOfMemory(roots_, kCgroupRoot);
+  for (const api::ObservedContainer& container : agent_.Observe()) {
+    if (starved.contains(container.id)) {
+      conditions.push_back(
+          {.type = "out-of-memory",
+           .severity = "info",
+           .message = StrCat("container \"", container.name.str(),
+                             "\" ran out of memory and the kernel ended processes of it; give it "
+                             "more: bramble container limits ",
+                             container.name.str(), " --memory SIZE")});
+    }
   }
   return conditions;
 }

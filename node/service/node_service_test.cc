@@ -26,8 +26,13 @@ class SilentNetwork : public NetworkSetup {
  public:
   asio::awaitable<absl::Status> Apply(BridgeSetting setting) override {
     applied.push_back(std::move(setting));
+    if (missing > 0) {
+      --missing;
+      co_return absl::FailedPreconditionError("network: there is no interface \"eth0\"");
+    }
     co_return absl::OkStatus();
   }
+  int missing = 0;  // so many more tries the port is not there
   std::vector<BridgeSetting> applied;
 };
 
@@ -183,6 +188,15 @@ TEST(NodeServiceTest, JoinsByItsTokenRunsAContainerAndReports) {
   m.controller.Send(Desired(2, {}, {id}));
   ASSERT_TRUE(m.Until([&] { return m.machine->containers.empty(); }));
   ASSERT_TRUE(m.Until([&] { return !m.controller.containers.contains(id); }));
+}
+
+TEST(NodeServiceTest, WaitsForAPortThatComesLateBeforeItStartsContainers) {
+  Machine m;
+  m.network.missing = 2;
+  m.Boot();
+
+  EXPECT_THAT(m.network.applied, SizeIs(testing::Ge(3u))) << "at once, not after the next retry";
+  EXPECT_THAT(m.service->StatusText(), testing::Not(HasSubstr("network-failed")));
 }
 
 TEST(NodeServiceTest, RestartedItReconcilesFromItsJournalWithNoController) {
