@@ -11,6 +11,11 @@
 #include "base/status.h"
 
 namespace bramble {
+namespace {
+
+constexpr size_t kPage = 4096;
+
+}  // namespace
 
 absl::StatusOr<Fd> OpenFile(const std::filesystem::path& path, int flags, mode_t mode) {
   int fd;
@@ -32,9 +37,10 @@ absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path, size_t m
   if (S_ISDIR(info.st_mode)) {
     return absl::InvalidArgumentError(StrCat(path.string(), ": is a directory"));
   }
-  // Files of /proc and /sys say 0, so the size is a hint only.
+  // Files of /proc and /sys say 0, so the size is a hint only; and a number below /proc/sys is
+  // given by the first read alone, as far as that has room for it.
   std::string bytes;
-  size_t room = std::min<size_t>(static_cast<size_t>(std::max<off_t>(info.st_size, 0)) + 1, 65536);
+  size_t room = std::clamp<size_t>(static_cast<size_t>(info.st_size) + 1, kPage, 65536);
   for (;;) {
     const size_t used = bytes.size();
     bytes.resize(used + room);

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <fstream>
+
 #include "base/status.h"
 #include "base/temporary_directory.h"
 
@@ -55,6 +57,18 @@ TEST(FileTest, ErrorsNameThePath) {
   EXPECT_TRUE(absl::IsInvalidArgument(ReadFile(dir.path(), 9).status()));
   EXPECT_TRUE(absl::IsNotFound(WriteFileAtomically(dir / "none/f", "x")));
   EXPECT_TRUE(absl::IsNotFound(WriteToExisting(dir / "none", "x")));
+}
+
+TEST(FileTest, ReadsANumberOfTheKernelWhole) {
+  std::ifstream stream("/proc/sys/kernel/pid_max");
+  std::string expected;
+  std::getline(stream, expected);
+  ASSERT_GT(expected.size(), 1u);
+
+  const auto text = ReadFile("/proc/sys/kernel/pid_max", 4096);
+
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_EQ(*text, expected + "\n");
 }
 
 TEST(FileTest, ReadsFilesThatSayTheyAreEmpty) {

@@ -164,11 +164,29 @@ asio::awaitable<absl::StatusOr<Started>> Agent::CarryOut(Action action) {
   if (action.kind == ActionKind::kStart) {
     co_return co_await StartContainer(std::move(action.container));
   }
+  const ActionKind kind = action.kind;
+  const ContainerId id = action.id;
   const absl::Status status = co_await Change(std::move(action));
   if (!status.ok()) {
     co_return status;
   }
-  co_return Started{};
+  Started now;
+  if (kind == ActionKind::kAdjust) {
+    now.disk_limit_mode = co_await DiskLimitMode(id);
+  }
+  co_return now;
+}
+
+asio::awaitable<std::string> Agent::DiskLimitMode(ContainerId id) {
+  const auto listed = co_await runtime_.List();
+  if (listed.ok()) {
+    for (const RuntimeContainer& container : *listed) {
+      if (container.spec.id == id) {
+        co_return container.disk_mode;
+      }
+    }
+  }
+  co_return "";
 }
 
 asio::awaitable<absl::StatusOr<Started>> Agent::StartContainer(api::NodeContainer container) {

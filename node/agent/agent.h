@@ -123,6 +123,8 @@ class Agent {
   asio::awaitable<absl::StatusOr<Started>> CarryOut(Action action);
   asio::awaitable<absl::StatusOr<Started>> StartContainer(api::NodeContainer container);
   asio::awaitable<absl::Status> Change(Action action);
+  // How its disk is limited now; empty: not known.
+  asio::awaitable<std::string> DiskLimitMode(ContainerId id);
   asio::awaitable<absl::Status> FetchImage(api::NodeContainer container);
   absl::StatusOr<RuntimeSpec> SpecOf(const api::NodeContainer& container);
   void OnExit(const RuntimeExitEvent& event);

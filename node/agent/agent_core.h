@@ -47,7 +47,7 @@ struct Action {
   std::chrono::milliseconds grace{0};  // kStop: until the kill; 0: at once
 };
 
-// What a successful kStart tells.
+// What a successful kStart tells, and of kAdjust the mode, if it is known.
 struct Started {
   std::optional<WallTime> started_at;
   std::string disk_limit_mode;

@@ -143,6 +143,21 @@ TEST(AgentCoreTest, StopsWithGraceFreezesThawsAndAdjusts) {
   EXPECT_THAT(world.done, ElementsAre("start c-a", "freeze c-a", "thaw c-a", "adjust c-a"));
 }
 
+TEST(AgentCoreTest, TellsHowTheDiskIsLimitedAfterAnAdjustment) {
+  World world;
+  api::NodeContainer a = Pinned("a");
+  world.Want(1, {a});
+  world.Run();
+  a.spec.limits.disk.count = 32 * kMiB;
+  world.Want(2, {a});
+  ASSERT_THAT(world.core->TakeActions(world.now), SizeIs(1));
+
+  const Started limited{.started_at = {}, .disk_limit_mode = "project-quota"};
+  world.core->OnDone(a.id, ActionKind::kAdjust, absl::OkStatus(), limited, world.now);
+
+  EXPECT_EQ(world.Seen("a").disk_limit_mode, "project-quota");
+}
+
 TEST(AgentCoreTest, RaisedCountersRestartAndRebuildAndLowerOnesDoNot) {
   World world;
   api::NodeContainer a = Pinned("a");

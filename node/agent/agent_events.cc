@@ -194,6 +194,9 @@ void AgentCore::Succeeded(Entry& entry, const Action& action, const Started& sta
       entry.held->definition.spec.limits = action.container.spec.limits;
       entry.held->definition.spec.cpu_weight = action.container.spec.cpu_weight;
       entry.held->definition.spec.swap = action.container.spec.swap;
+      if (!started.disk_limit_mode.empty()) {
+        entry.held->disk_limit_mode = started.disk_limit_mode;
+      }
       break;
     case ActionKind::kFreeze:
     case ActionKind::kThaw:

@@ -33,6 +33,6 @@ done
 expect_failure 'AppArmor denied nothing to the daemons' '^$' denied_to_others
 expect_failure 'nor did seccomp' '' grep -q 'comm="bramble.*SECCOMP\|SECCOMP.*comm="bramble' <(dmesg)
 expect_failure 'no unit has failed' '' grep . <(systemctl list-units --failed --no-legend --plain)
-expect_equal 'the controller is its own user' "$(ps -o user= -p "$(unit bramble-controller MainPID)")" bramble+
+expect_equal 'the controller is its own user' "$(ps -o user:32= -p "$(unit bramble-controller MainPID)")" bramble-controller
 expect_success 'mask the controller: the machine comes back without it' systemctl mask bramble-controller
 end_of_test

@@ -11,7 +11,7 @@ disk_mode_of() { container "$1" .status.disk_limit_mode; }
 
 # Switches the enforcement of project quotas on the root's file system: quotactl(2) with Q_QUOTAON or Q_QUOTAOFF.
 enforcement() { # command
-  perl -e 'syscall(179, (('"$1"' << 8) | 2) & 0xffffffff, "/dev/vda", 0, 0) == 0 || die "quotactl: $!\n"' ||
+  perl -e 'my $device = "/dev/vda"; syscall(179, (('"$1"' << 8) | 2) & 0xffffffff, $device, 0, 0) == 0 || die "quotactl: $!\n"' ||
     fail "quota command $1"
 }
 
