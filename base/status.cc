@@ -48,7 +48,11 @@ absl::Status Annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) {
     return status;
   }
-  return absl::Status(status.code(), StrCat(context, ": ", status.message()));
+  absl::Status annotated(status.code(), StrCat(context, ": ", status.message()));
+  status.ForEachPayload([&annotated](absl::string_view url, const auto& payload) {
+    annotated.SetPayload(url, payload);
+  });
+  return annotated;
 }
 
 absl::Status ErrnoStatus(int errno_value, std::string_view context) {
