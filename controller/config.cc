@@ -58,9 +58,15 @@ void ReadNetwork(ConfigReader& root, Config& config) {
   if (config.prefix.length() < 16 || config.prefix.length() > 28) {
     reader.Fail("prefix", "a prefix is /16 to /28, such as \"172.16.0.0/24\"");
   }
-  if (config.interface.size() > kMaxInterfaceName ||
-      config.interface.find_first_of("/ \t\n") != std::string::npos) {
-    reader.Fail("interface", "write the name of a network interface, such as \"eth1\"");
+  config.uplink = reader.String("uplink", config.uplink);
+  for (const auto& [key, name] :
+       {std::pair("interface", config.interface), std::pair("uplink", config.uplink)}) {
+    if (name.size() > kMaxInterfaceName || name.find_first_of("/ \t\n") != std::string::npos) {
+      reader.Fail(key, "write the name of a network interface, such as \"eth1\"");
+    }
+  }
+  if (!config.uplink.empty() && config.uplink == config.interface) {
+    reader.Fail("uplink", "is the cluster's interface; name another, or none");
   }
   root.Merge(reader.Finish());
 }
@@ -158,7 +164,8 @@ std::string FormatConfig(const Config& config) {
       StrCat("\n[nodes]\nlisten = ", Quoted(config.nodes.addresses), "\nport = ", config.nodes.port,
              "\naddresses = ", Quoted(config.node_addresses), "\n");
   text += StrCat("\n[network]\nprefix = ", Quoted(config.prefix.str()),
-                 "\ninterface = ", Quoted(config.interface), "\n");
+                 "\ninterface = ", Quoted(config.interface), "\nuplink = ", Quoted(config.uplink),
+                 "\n");
   text += StrCat("\n[timing]\npreset = ", Quoted(config.timing_preset), "\n");
   for (const DurationKey& each : kDurations) {
     text += StrCat(each.key, " = ", Quoted(FormatDuration(config.timing.*each.field)), "\n");

@@ -49,7 +49,9 @@ struct Config {
   std::vector<std::string> names;
 
   Ipv4Prefix prefix{Ipv4((172u << 24) | (16u << 16)), 24};  // of a new cluster
-  std::string interface;             // on the prefix, for ARP; empty: no probing
+  // On the prefix: its address, DNS, DHCP and ARP are ours there.  Empty: no network is served.
+  std::string interface;
+  std::string uplink;                // the way to other networks; empty: none
   std::string placement = "spread";  // or "pack"
 
   std::string timing_preset = "default";  // or "fast": a lease of 15 s

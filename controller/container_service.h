@@ -39,6 +39,7 @@ class LedgerContainers : public ContainerService {
   absl::StatusOr<ContainerRecord> Prepare(const Principal& who,
                                           const CreateContainer& request) const;
   Written PutWithOperation(Change& change, ContainerRecord record, std::string kind);
+  void GiveFloatingIp(Change& change, const ContainerId& id);
   Written Answer(const ContainerId& id, const OperationId& operation) const;
 
   Ledger& ledger_;

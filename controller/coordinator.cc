@@ -7,6 +7,7 @@
 #include "controller/catalog_services.h"
 #include "controller/cluster_service.h"
 #include "controller/drainer.h"
+#include "controller/network_services.h"
 #include "controller/node_service.h"
 
 namespace bramble::controller {
@@ -29,8 +30,9 @@ struct Coordinator::Subjects {
         operation_tracker(ledger, settings.operation_deadline),
         signed_clock(ledger),
         health(ledger, fleet, operation_tracker, {settings.timing, settings.mass_loss}),
-        sessions(
-            {ledger, fleet, operation_tracker, health, *parts.links, *parts.issuer, signed_clock}),
+        feed(ledger, fleet, parts.network),
+        sessions({ledger, fleet, operation_tracker, health, *parts.links, *parts.issuer,
+                  signed_clock, feed}),
         mover(
             ledger, fleet, operation_tracker,
             [this](const NodeId& node, const ContainerRecord& container) {
@@ -46,6 +48,10 @@ struct Coordinator::Subjects {
         nodes({ledger, fleet, operation_tracker, health, sessions, signed_clock}),
         images(ledger),
         flavors(ledger),
+        floating_ips(ledger, fleet),
+        port_forwards(ledger, parts.network, settings.own_ports),
+        security_groups(ledger, fleet),
+        network({ledger, fleet, sessions, *parts.prober, parts.network}),
         tokens(ledger, *parts.issuer, settings.node_addresses),
         operations(ledger, operation_tracker, containers, fleet),
         events(ledger),
@@ -54,6 +60,7 @@ struct Coordinator::Subjects {
 
   absl::Status MakeCluster();
   absl::Status OpenEpochAfterRestore();
+  void MakeNetworkObjects();
   absl::Status RebuildAll();
   void Tidy();
   std::vector<std::string> OldAnswers(WallTime now) const;
@@ -65,6 +72,7 @@ struct Coordinator::Subjects {
   OperationTracker operation_tracker;
   SignedClock signed_clock;
   NodeHealth health;
+  NetworkFeed feed;
   LedgerSessions sessions;
   Mover mover;
   Drainer drainer;
@@ -72,6 +80,10 @@ struct Coordinator::Subjects {
   LedgerNodes nodes;
   LedgerImages images;
   LedgerFlavors flavors;
+  LedgerFloatingIps floating_ips;
+  LedgerPortForwards port_forwards;
+  LedgerSecurityGroups security_groups;
+  LedgerNetwork network;
   LedgerTokens tokens;
   LedgerOperations operations;
   LedgerEvents events;
@@ -102,6 +114,20 @@ absl::Status Coordinator::Subjects::MakeCluster() {
   }
   ledger.Commit(std::move(change), nullptr);
   return absl::OkStatus();
+}
+
+// The project and the groups that are shipped; a cluster of an earlier version has none.
+void Coordinator::Subjects::MakeNetworkObjects() {
+  const Principal system = Principal::System();
+  Change change(ledger, system, "network.create");
+  const ProjectName project = ProjectName::Trusted(api::kDefaultProject);
+  if (ledger.state().projects().Find(project.str()) == nullptr) {
+    change.Put(ProjectRecord{{.name = project}});
+    for (api::SecurityGroup& group : api::BuiltinSecurityGroups(project)) {
+      change.Put(SecurityGroupRecord{std::move(group)});
+    }
+    ledger.Commit(std::move(change), nullptr);
+  }
 }
 
 absl::Status Coordinator::Subjects::OpenEpochAfterRestore() {
@@ -145,7 +171,9 @@ absl::Status Coordinator::Start() {
   } else if (all.ledger.restored()) {
     BRAMBLE_RETURN_IF_ERROR(all.OpenEpochAfterRestore());
   }
+  all.MakeNetworkObjects();
   BRAMBLE_RETURN_IF_ERROR(all.RebuildAll());
+  all.feed.Start();
   all.ledger.OnCommit([&all](Change& change) {
     all.sessions.OnCommit(change);
     all.drainer.Wake();
@@ -246,6 +274,7 @@ void Coordinator::Tick() {
   all.ledger.Tick();
   all.health.Tick();
   all.sessions.Tick();
+  all.network.Tick();
   all.drainer.Tick();
   all.mover.Tick();
   all.operation_tracker.Tick();
@@ -278,6 +307,10 @@ ClusterService& Coordinator::cluster() { return subjects_->cluster; }
 ContainerService& Coordinator::containers() { return subjects_->containers; }
 EventService& Coordinator::events() { return subjects_->events; }
 FlavorService& Coordinator::flavors() { return subjects_->flavors; }
+FloatingIpService& Coordinator::floating_ips() { return subjects_->floating_ips; }
+PortForwardService& Coordinator::port_forwards() { return subjects_->port_forwards; }
+SecurityGroupService& Coordinator::security_groups() { return subjects_->security_groups; }
+NetworkService& Coordinator::network() { return subjects_->network; }
 ImageService& Coordinator::images() { return subjects_->images; }
 NodeService& Coordinator::nodes() { return subjects_->nodes; }
 NodeSessions& Coordinator::sessions() { return subjects_->sessions; }

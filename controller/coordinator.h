@@ -20,6 +20,7 @@
 
 #include <chrono>
 #include <memory>
+#include <set>
 
 #include "base/random.h"
 #include "controller/coordinator_types.h"
@@ -32,15 +33,19 @@
 
 namespace bramble::controller {
 
-class ClusterService;    // controller/coordinator_cluster.h
-class ContainerService;  // controller/coordinator_containers.h
-class EventService;      // controller/coordinator_events.h
-class FlavorService;     // controller/coordinator_flavors.h
-class ImageService;      // controller/coordinator_images.h
-class NodeService;       // controller/coordinator_nodes.h
-class NodeSessions;      // controller/coordinator_sessions.h: what nodes say
-class OperationService;  // controller/coordinator_operations.h
-class TokenService;      // controller/coordinator_tokens.h
+class ClusterService;        // controller/coordinator_cluster.h
+class ContainerService;      // controller/coordinator_containers.h
+class EventService;          // controller/coordinator_events.h
+class FlavorService;         // controller/coordinator_flavors.h
+class FloatingIpService;     // controller/coordinator_floating_ips.h
+class ImageService;          // controller/coordinator_images.h
+class NetworkService;        // controller/coordinator_network.h
+class NodeService;           // controller/coordinator_nodes.h
+class NodeSessions;          // controller/coordinator_sessions.h: what nodes say
+class OperationService;      // controller/coordinator_operations.h
+class PortForwardService;    // controller/coordinator_port_forwards.h
+class SecurityGroupService;  // controller/coordinator_security_groups.h
+class TokenService;          // controller/coordinator_tokens.h
 
 struct CoordinatorSettings {
   std::string cluster_name = "bramble";
@@ -52,6 +57,7 @@ struct CoordinatorSettings {
   MassLossOptions mass_loss;
   std::chrono::milliseconds operation_deadline{600'000};
   std::chrono::milliseconds setup_code_valid{30 * 60'000};
+  std::set<uint16_t> own_ports = {22, 8443, 8444};  // tcp, not to be forwarded
 };
 
 struct CoordinatorParts {
@@ -62,6 +68,7 @@ struct CoordinatorParts {
   AddressProber* prober = nullptr;
   CertificateIssuer* issuer = nullptr;
   LayerCopier* copier = nullptr;  // none: a pinned container's move is given up
+  NetworkServices* network = nullptr;  // null: this machine serves no network
 };
 
 class Coordinator {
@@ -91,10 +98,14 @@ class Coordinator {
   ContainerService& containers();
   EventService& events();
   FlavorService& flavors();
+  FloatingIpService& floating_ips();
   ImageService& images();
+  NetworkService& network();
   NodeService& nodes();
   NodeSessions& sessions();
   OperationService& operations();
+  PortForwardService& port_forwards();
+  SecurityGroupService& security_groups();
   TokenService& tokens();
 
   const State& state() const;  // for metrics and tests

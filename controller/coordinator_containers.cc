@@ -4,6 +4,8 @@
 #include "api/problem.h"
 #include "base/status.h"
 #include "controller/container_service.h"
+#include "controller/network_services.h"
+#include "controller/network_view.h"
 
 namespace bramble::controller {
 namespace {
@@ -68,6 +70,7 @@ absl::Status CheckSpec(const api::ContainerSpec& spec, const State& state,
                                       "\": not found; `bramble image list` "
                                       "shows what there is, `bramble image import` adds one"));
   }
+  BRAMBLE_RETURN_IF_ERROR(LedgerSecurityGroups::Check(state, project, spec.groups));
   if (!spec.placement.node.empty() && state.FindNode(spec.placement.node) == nullptr) {
     return NotFound("node", spec.placement.node);
   }
@@ -173,9 +176,32 @@ void LedgerContainers::Create(const Principal& who, CreateContainer request, Wri
                     record.api.status.node.empty()
                         ? record.api.status.reason
                         : StrCat("placed on node \"", record.api.status.node, "\""));
-    return PutWithOperation(change, std::move(record), "container.create");
+    const ContainerId id = record.api.id;
+    const Written written = PutWithOperation(change, std::move(record), "container.create");
+    GiveFloatingIp(change, id);
+    return Answer(id, written.operation_id);
   };
   ledger_.Write(who, "container.create", options, std::move(done), apply);
+}
+
+// Where the project says that every new container gets one.
+void LedgerContainers::GiveFloatingIp(Change& change, const ContainerId& id) {
+  const State& state = ledger_.state();
+  const ContainerRecord record = *state.containers().Find(id.str());
+  const ProjectRecord* project = state.projects().Find(record.api.project.str());
+  if (project == nullptr || !project->api.auto_floating_ip) {
+    return;
+  }
+  const AddressRange range = fleet_.plan().floating();
+  const std::optional<Ipv4> free = FreeAddress(state, range);
+  if (!free.has_value()) {
+    change.AddEvent("floating-ip.exhausted", ReferenceTo(record),
+                    StrCat("it gets none, all are attached: ", HoldersText(state, range)));
+    return;
+  }
+  FloatingIpRecord ip;
+  ip.api.automatic = true;
+  fleet_.AttachFloating(change, record, std::move(ip), *free);
 }
 
 Written LedgerContainers::PutWithOperation(Change& change, ContainerRecord record,

@@ -16,9 +16,13 @@
 #include "controller/coordinator_containers.h"
 #include "controller/coordinator_events.h"
 #include "controller/coordinator_flavors.h"
+#include "controller/coordinator_floating_ips.h"
 #include "controller/coordinator_images.h"
+#include "controller/coordinator_network.h"
 #include "controller/coordinator_nodes.h"
 #include "controller/coordinator_operations.h"
+#include "controller/coordinator_port_forwards.h"
+#include "controller/coordinator_security_groups.h"
 #include "controller/coordinator_sessions.h"
 #include "controller/coordinator_tokens.h"
 #include "controller/store/memory_store.h"
@@ -46,7 +50,15 @@ class FakeProber : public AddressProber {
   void Probe(std::string address, Done done) override {
     waiting.emplace_back(std::move(address), std::move(done));
   }
+  void WhoHas(std::string address, WhoDone done) override {
+    asking.emplace_back(std::move(address), std::move(done));
+  }
   void AnswerAll() {
+    while (!asking.empty()) {
+      auto [address, done] = std::move(asking.front());
+      asking.pop_front();
+      done(macs[address]);
+    }
     while (!waiting.empty()) {
       auto [address, done] = std::move(waiting.front());
       waiting.pop_front();
@@ -55,7 +67,20 @@ class FakeProber : public AddressProber {
   }
 
   std::deque<std::pair<std::string, Done>> waiting;
+  std::deque<std::pair<std::string, WhoDone>> asking;
   std::set<std::string> in_use;
+  std::map<std::string, std::vector<std::string>> macs;
+};
+
+// Keeps what it was told.
+class FakeNetworkServices : public NetworkServices {
+ public:
+  void Apply(NetworkOutputs outputs) override { applied.push_back(std::move(outputs)); }
+  const NetworkServiceState& state() const override { return now; }
+
+  std::vector<NetworkOutputs> applied;
+  NetworkServiceState now{
+      .interface = "br0", .uplink = "eth0", .dns = "running", .dhcp = "running"};
 };
 
 // Copies when the test says so.
@@ -109,6 +134,8 @@ struct PlayedNode {
   std::map<std::string, api::NodeContainer> containers;  // by id: what it was told to have
   std::vector<std::string> buried;                       // tombstones that it was sent
   std::vector<api::Desired> desired;
+  std::optional<api::NodeNetwork> network;
+  std::optional<api::Names> names;
   std::optional<api::HeartbeatReply> last_reply;
   std::optional<api::Held> held;
   std::vector<api::Command> commands;
@@ -125,13 +152,15 @@ class CoordinatorTest : public testing::Test {
     store_.LosePower();
     links_ = std::make_unique<FakeLinks>();
     prober_.waiting.clear();
+    prober_.asking.clear();
     coordinator_ = std::make_unique<Coordinator>(settings_, CoordinatorParts{.clock = &clock_,
                                                                              .random = &random_,
                                                                              .store = &store_,
                                                                              .links = links_.get(),
                                                                              .prober = &prober_,
                                                                              .issuer = &issuer_,
-                                                                             .copier = &copier_});
+                                                                             .copier = &copier_,
+                                                                             .network = &network_});
     start_status_ = coordinator_->Start();
     Settle();
   }
@@ -321,6 +350,12 @@ class CoordinatorTest : public testing::Test {
         node.session_value = welcome->session_value;
       } else if (const auto* desired = std::get_if<api::Desired>(&message)) {
         Apply(node, *desired);
+      } else if (const auto* network = std::get_if<api::NodeNetwork>(&message)) {
+        EXPECT_TRUE(!node.network.has_value() || node.network->version <= network->version);
+        node.network = *network;
+      } else if (const auto* names = std::get_if<api::Names>(&message)) {
+        EXPECT_TRUE(!node.names.has_value() || node.names->version <= names->version);
+        node.names = *names;
       } else if (const auto* reply = std::get_if<api::HeartbeatReply>(&message)) {
         node.last_reply = *reply;
       } else if (const auto* held = std::get_if<api::Held>(&message)) {
@@ -419,6 +454,7 @@ class CoordinatorTest : public testing::Test {
   SeededRandom random_{42};
   MemoryStore store_;
   std::unique_ptr<FakeLinks> links_;
+  FakeNetworkServices network_;
   FakeProber prober_;
   FakeIssuer issuer_;
   FakeCopier copier_;

@@ -108,11 +108,30 @@ void LedgerSessions::OnMessage(LinkId link, api::NodeMessage message) {
 
 void LedgerSessions::QueueMessage(Change& change, LinkId link,
                                   const api::ControllerMessage& message) {
-  change.AfterDurable([this, link, text = Shared(message)] {
+  QueueText(change, link, Shared(message));
+}
+
+void LedgerSessions::QueueText(Change& change, LinkId link, SharedText text) {
+  change.AfterDurable([this, link, text = std::move(text)] {
     if (links_.contains(link)) {
       parts_.links.Send(link, text);
     }
   });
+}
+
+// Names before what refers to them, though the order does not matter to a node.
+void LedgerSessions::QueueNews(Change& change, LinkId link, const NetworkFeed::News& news) {
+  for (const SharedText& text : {news.names, news.network}) {
+    if (text != nullptr) {
+      QueueText(change, link, text);
+    }
+  }
+}
+
+const api::NetworkReport* LedgerSessions::NetworkOf(const NodeId& node) const {
+  const auto found = sessions_.find(node);
+  return found == sessions_.end() || !found->second.network.has_value() ? nullptr
+                                                                        : &*found->second.network;
 }
 
 void LedgerSessions::QueueFull(Change& change, const NodeId& node, Session& session) {
@@ -121,9 +140,18 @@ void LedgerSessions::QueueFull(Change& change, const NodeId& node, Session& sess
   session.queued = desired.version;
   session.synced = true;
   QueueMessage(change, session.link, std::move(desired));
+  QueueNews(change, session.link, parts_.network.AllFor(node, change));
 }
 
 void LedgerSessions::OnCommit(Change& change) {
+  if (parts_.network.Due()) {
+    parts_.network.Update(change);
+    for (const auto& [node, session] : sessions_) {
+      if (session.synced) {
+        QueueNews(change, session.link, parts_.network.NewsFor(node, change));
+      }
+    }
+  }
   for (const NodeId& node : parts_.fleet.TakeDirty()) {
     const auto found = sessions_.find(node);
     if (found == sessions_.end() || !found->second.synced) {
@@ -269,6 +297,7 @@ void LedgerSessions::TakeBackOff(Change& change, const NodeRecord& found, std::s
 void LedgerSessions::OnReload() {
   // What was queued and not durable is lost with the failed transactions: start from all of it.
   reapply_ = true;
+  parts_.network.ForgetAll();
   for (auto& [node, session] : sessions_) {
     session.synced = false;
   }
@@ -308,6 +337,12 @@ void LedgerSessions::Tick() {
     for (const NodeId& node : nodes) {
       Reapply(node);
     }
+  }
+  if (parts_.network.Due()) {
+    const Principal system = Principal::System();
+    Change change(parts_.ledger, system, "network.tell");
+    change.OmitAudit();
+    parts_.ledger.Commit(std::move(change), nullptr);
   }
   const State& state = parts_.ledger.state();
   if (!state.cluster().adopting) {

@@ -4,11 +4,10 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "controller/network_view.h"
 
 namespace bramble::controller {
 namespace {
-
-constexpr char kSearchDomain[] = "bramble.internal";
 
 PlacedContainer Placed(const ContainerRecord& record) {
   const api::Container& container = record.api;
@@ -30,13 +29,7 @@ ContainerId Reservation(const ContainerId& id) {
 
 absl::Status Fleet::Rebuild() {
   const State& state = ledger_.state();
-  BRAMBLE_ASSIGN_OR_RETURN(const AddressPlan plan, AddressPlan::Make(state.cluster().prefix));
-  plan_ = plan;
-  auto owned = [this](uint32_t address) {
-    return !ledger_.state().AddressOwner(AddressText(address)).empty();
-  };
-  pool_ = std::make_unique<AddressPool>(plan.containers(), std::move(owned));
-  probes_ = std::make_shared<int>();
+  BRAMBLE_RETURN_IF_ERROR(Replan());
   view_ = ClusterView();
   desired_.clear();
   dirty_.clear();
@@ -51,6 +44,19 @@ absl::Status Fleet::Rebuild() {
     Follow(entry.record, version);
   }
   dirty_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status Fleet::Replan() {
+  const ClusterRecord& cluster = ledger_.state().cluster();
+  BRAMBLE_ASSIGN_OR_RETURN(const AddressPlan plan,
+                           AddressPlan::Make(cluster.prefix, cluster.network.ranges));
+  plan_ = plan;
+  auto owned = [this](uint32_t address) {
+    return !ledger_.state().AddressOwner(AddressText(address)).empty();
+  };
+  pool_ = std::make_unique<AddressPool>(plan.containers(), std::move(owned));
+  probes_ = std::make_shared<int>();
   return absl::OkStatus();
 }
 
@@ -139,7 +145,16 @@ void Fleet::Put(Change& change, ContainerRecord record) {
       ForgetTombstone(change, now_on, id);  // it came back before the node had destroyed it
     }
   }
-  Follow(*ledger_.state().containers().Find(id.str()), Next(change));
+  const ContainerRecord& put = *ledger_.state().containers().Find(id.str());
+  for (const std::string& address : put.api.status.floating_ips) {
+    const FloatingIpRecord* ip = ledger_.state().floating_ips().Find(address);
+    if (ip != nullptr && ip->api.node != put.api.status.node) {
+      FloatingIpRecord moved = *ip;
+      moved.api.node = put.api.status.node;
+      change.Put(std::move(moved));
+    }
+  }
+  Follow(put, Next(change));
 }
 
 void Fleet::PutWhereFound(Change& change, ContainerRecord record) {
@@ -168,6 +183,10 @@ void Fleet::EraseContainer(Change& change, const ContainerId& id) {
         desired_[node].Drop(id, Next(change));
         dirty_.insert(node);
       }
+    }
+    const std::vector<std::string> floating = record->api.status.floating_ips;
+    for (const std::string& address : floating) {
+      change.Erase(RowKind::kFloatingIp, address);
     }
   }
   view_.RemoveContainer(Reservation(id));
@@ -230,16 +249,17 @@ bool Fleet::Place(ContainerRecord& record, const std::vector<NodeId>& exclude) {
     return false;
   }
   if (status.address.empty()) {
-    const std::optional<uint32_t> address = pool_->Take();
+    const std::optional<Ipv4> address = TakeAddress(record);
     if (!address.has_value()) {
       FillAddresses();
       status.reason = pool_->Exhausted()
                           ? StrCat("every container address of ", ledger_.state().cluster().prefix,
-                                   " is used; delete containers or choose a larger prefix")
+                                   " is used: ", HoldersText(ledger_.state(), plan_->containers()),
+                                   "; delete containers or choose a larger prefix")
                           : "waits for a free address to be checked";
       return false;
     }
-    status.address = AddressText(*address);
+    status.address = address->str();
     FillAddresses();
   }
   status.mac = MacOf(record.api.id.str());
@@ -257,6 +277,38 @@ bool Fleet::Place(ContainerRecord& record, const std::vector<NodeId>& exclude) {
   status.observed_generation = 0;
   record.moving = false;
   return true;
+}
+
+// The address that is reserved for a container of this name, or one of the pool.
+std::optional<Ipv4> Fleet::TakeAddress(const ContainerRecord& record) {
+  const ReservationRecord* reserved = ledger_.state().reservations().Find(record.api.name.str());
+  if (reserved != nullptr && record.api.project.str() == api::kDefaultProject &&
+      reserved->api.use == api::AddressUse::kContainers && reserved->api.mac.empty() &&
+      reserved->api.serial.empty() &&
+      ledger_.state().AddressOwner(reserved->api.address.str()) == reserved->api.name) {
+    return reserved->api.address;
+  }
+  const std::optional<uint32_t> address = pool_->Take();
+  return address.has_value() ? std::optional<Ipv4>(*address) : std::nullopt;
+}
+
+void Fleet::Refresh(const Change& change, const ContainerRecord& record) {
+  Follow(record, Next(change));
+}
+
+void Fleet::AttachFloating(Change& change, ContainerRecord container, FloatingIpRecord ip,
+                           Ipv4 address) {
+  ip.api.address = address;
+  ip.api.project = container.api.project;
+  ip.api.container_id = container.api.id;
+  ip.api.container = container.api.name;
+  ip.api.node = container.api.status.node;
+  ip.api.attached_at = change.now();
+  change.AddEvent("floating-ip.attached", ReferenceTo(ip),
+                  StrCat("to container \"", container.api.name.str(), "\""));
+  container.api.status.floating_ips.push_back(address.str());
+  Put(change, std::move(container));
+  change.Put(std::move(ip));
 }
 
 void Fleet::Unplace(ContainerRecord& record, std::string reason) {
@@ -314,23 +366,57 @@ api::NodeContainer Fleet::Resolve(const ContainerRecord& record) const {
                               .image_size = record.image_size,
                               .architecture = container.status.architecture,
                               .mac = container.status.mac,
-                              .search_domain = kSearchDomain};
+                              .search_domain = kDomain};
   if (record.moving) {
     resolved.spec.desired = api::DesiredState::kStopped;
   }
   if (record.move.has_value() && container.status.node_id == record.move->target) {
     resolved.layer_move = record.move->id;
   }
+  ResolveNetwork(record, resolved);
+  return resolved;
+}
+
+void Fleet::ResolveNetwork(const ContainerRecord& record, api::NodeContainer& resolved) const {
+  const State& state = ledger_.state();
+  const api::Container& container = record.api;
   if (!container.status.address.empty()) {
     resolved.address = plan_->WithLength(container.status.address);
     resolved.gateway = plan_->gateway();
-    resolved.dns = {plan_->gateway()};
+    // Its node answers, also when the controller is off; we where the node cannot.
+    const NodeRecord* node = state.nodes().Find(container.status.node_id.str());
+    if (node != nullptr && !node->api.address.empty()) {
+      resolved.dns.push_back(node->api.address);
+    }
+    resolved.dns.push_back(plan_->gateway());
   }
-  return resolved;
+  const FilteredContainer filtered = FilteredOf(record);
+  resolved.floating_addresses = filtered.floating;
+  const auto find = [&state, &filtered](const std::string& group) -> const api::SecurityGroup* {
+    const SecurityGroupRecord* found =
+        state.security_groups().Find(StrCat(filtered.project, "/", group));
+    return found == nullptr ? nullptr : &found->api;
+  };
+  resolved.firewall = CompileContainer(filtered, PortsOf(state, record), find);
 }
 
 std::string Fleet::NodeAddress(const std::string& node_id, const std::string& wanted) const {
   const State& state = ledger_.state();
+  // A reservation for its board or card goes before what it has.
+  if (const NodeRecord* node = state.nodes().Find(node_id)) {
+    const std::vector<std::string>& macs = node->api.inventory.macs;
+    for (const auto& [name, entry] : state.reservations().entries()) {
+      const api::Reservation& reserved = entry.record.api;
+      const bool its_board =
+          !reserved.serial.empty() && reserved.serial == node->api.inventory.serial;
+      const bool its_card =
+          !reserved.mac.empty() && std::find(macs.begin(), macs.end(), reserved.mac) != macs.end();
+      const std::string holder = state.AddressOwner(reserved.address.str());
+      if ((its_board || its_card) && (holder == name || holder == node_id)) {
+        return reserved.address.str();
+      }
+    }
+  }
   const std::string owner = state.AddressOwner(wanted);
   if (plan_->nodes().Contains(ParseAddress(wanted)) && (owner.empty() || owner == node_id)) {
     return wanted;

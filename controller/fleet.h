@@ -55,6 +55,17 @@ class Fleet {
   // Fills absent limits from the flavor.
   absl::Status ResolveLimits(api::ContainerSpec& spec) const;
 
+  // Sends `record`'s node what the network means for it now; changes no row.
+  void Refresh(const Change& change, const ContainerRecord& record);
+  // Gives `address` to `container`, as `ip` (whose other fields are filled in).
+  void AttachFloating(Change& change, ContainerRecord container, FloatingIpRecord ip, Ipv4 address);
+  // The prefix or its ranges were changed: from now on addresses are of those.
+  absl::Status Replan();
+  // Nobody is to get `address` from the pool.
+  void ClaimAddress(uint32_t address) { pool_->Claim(address); }
+  // Addresses for containers that something which is not ours uses.
+  std::vector<uint32_t> ForeignAddresses() const { return pool_->Foreign(); }
+
   // The address that a node gets: the one it has, if that is of the prefix and free, or the next of
   // the nodes' range; empty: the range is used up.
   std::string NodeAddress(const std::string& node_id, const std::string& wanted) const;
@@ -73,6 +84,8 @@ class Fleet {
   PlacementRequest RequestFor(const ContainerRecord& record,
                               const std::vector<NodeId>& exclude) const;
   api::NodeContainer Resolve(const ContainerRecord& record) const;
+  void ResolveNetwork(const ContainerRecord& record, api::NodeContainer& resolved) const;
+  std::optional<Ipv4> TakeAddress(const ContainerRecord& record);
   api::Version Next(const Change& change) const;
   void Follow(const ContainerRecord& record, api::Version version);
   void FollowMove(const ContainerRecord& record, api::Version version);

@@ -68,6 +68,26 @@ void Change::Put(IdempotencyRecord r) {
   const std::string id = r.key;
   Put(RowKind::kIdempotency, id, std::move(r));
 }
+void Change::Put(ProjectRecord r) {
+  const std::string id = r.api.name.str();
+  Put(RowKind::kProject, id, std::move(r));
+}
+void Change::Put(SecurityGroupRecord r) {
+  const std::string id = r.Id();
+  Put(RowKind::kSecurityGroup, id, std::move(r));
+}
+void Change::Put(FloatingIpRecord r) {
+  const std::string id = r.api.address.str();
+  Put(RowKind::kFloatingIp, id, std::move(r));
+}
+void Change::Put(PortForwardRecord r) {
+  const std::string id = r.api.Key();
+  Put(RowKind::kPortForward, id, std::move(r));
+}
+void Change::Put(ReservationRecord r) {
+  const std::string id = r.api.name;
+  Put(RowKind::kReservation, id, std::move(r));
+}
 void Change::Put(ClusterRecord r) {
   const std::string id = r.id.str();
   Put(RowKind::kCluster, id, std::move(r));
@@ -121,6 +141,23 @@ api::ObjectReference ReferenceTo(const TokenRecord& record) {
   return {"token", record.api.id.str(), record.api.id.str(), ""};
 }
 
+api::ObjectReference ReferenceTo(const ProjectRecord& record) {
+  return {"project", record.api.name.str(), record.api.name.str(), record.api.name.str()};
+}
+api::ObjectReference ReferenceTo(const SecurityGroupRecord& record) {
+  return {"security-group", record.Id(), record.api.name, record.api.project.str()};
+}
+api::ObjectReference ReferenceTo(const FloatingIpRecord& record) {
+  const std::string address = record.api.address.str();
+  return {"floating-ip", address, address, record.api.project.str()};
+}
+api::ObjectReference ReferenceTo(const PortForwardRecord& record) {
+  return {"port-forward", record.api.Key(), record.api.Key(), record.api.project.str()};
+}
+api::ObjectReference ReferenceTo(const ReservationRecord& record) {
+  return {"address", record.api.name, record.api.name, ""};
+}
+
 template <typename Record>
 SharedText Ledger::Body(const Table<Record>& table, std::string_view id) const {
   const auto* entry = table.FindEntry(id);
@@ -138,6 +175,11 @@ template SharedText Ledger::Body(const Table<ImageRecord>&, std::string_view) co
 template SharedText Ledger::Body(const Table<FlavorRecord>&, std::string_view) const;
 template SharedText Ledger::Body(const Table<TokenRecord>&, std::string_view) const;
 template SharedText Ledger::Body(const Table<OperationRecord>&, std::string_view) const;
+template SharedText Ledger::Body(const Table<ProjectRecord>&, std::string_view) const;
+template SharedText Ledger::Body(const Table<SecurityGroupRecord>&, std::string_view) const;
+template SharedText Ledger::Body(const Table<FloatingIpRecord>&, std::string_view) const;
+template SharedText Ledger::Body(const Table<PortForwardRecord>&, std::string_view) const;
+template SharedText Ledger::Body(const Table<ReservationRecord>&, std::string_view) const;
 
 absl::Status Ledger::Writable() const {
   if (!broken_) {
@@ -302,6 +344,16 @@ Row Ledger::RowOf(RowKind kind, const std::string& id) {
       return ToRow(*state_.credentials().Find(id));
     case RowKind::kIdempotency:
       return ToRow(*state_.idempotency().Find(id));
+    case RowKind::kProject:
+      return ToRow(*state_.projects().Find(id), *Body(state_.projects(), id));
+    case RowKind::kSecurityGroup:
+      return ToRow(*state_.security_groups().Find(id), *Body(state_.security_groups(), id));
+    case RowKind::kFloatingIp:
+      return ToRow(*state_.floating_ips().Find(id), *Body(state_.floating_ips(), id));
+    case RowKind::kPortForward:
+      return ToRow(*state_.port_forwards().Find(id), *Body(state_.port_forwards(), id));
+    case RowKind::kReservation:
+      return ToRow(*state_.reservations().Find(id), *Body(state_.reservations(), id));
   }
   return {};
 }
@@ -330,6 +382,16 @@ bool Exists(const State& state, RowKind kind, const std::string& id) {
       return state.credentials().Find(id) != nullptr;
     case RowKind::kIdempotency:
       return state.idempotency().Find(id) != nullptr;
+    case RowKind::kProject:
+      return state.projects().Find(id) != nullptr;
+    case RowKind::kSecurityGroup:
+      return state.security_groups().Find(id) != nullptr;
+    case RowKind::kFloatingIp:
+      return state.floating_ips().Find(id) != nullptr;
+    case RowKind::kPortForward:
+      return state.port_forwards().Find(id) != nullptr;
+    case RowKind::kReservation:
+      return state.reservations().Find(id) != nullptr;
   }
   return false;
 }

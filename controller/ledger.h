@@ -45,6 +45,11 @@ class Change {
   void Put(UserRecord record);
   void Put(CredentialRecord record);
   void Put(IdempotencyRecord record);
+  void Put(ProjectRecord record);
+  void Put(SecurityGroupRecord record);
+  void Put(FloatingIpRecord record);
+  void Put(PortForwardRecord record);
+  void Put(ReservationRecord record);
   void Put(ClusterRecord record);
   void Erase(RowKind kind, const std::string& id);
 
@@ -81,6 +86,11 @@ api::ObjectReference ReferenceTo(const NodeRecord& record);
 api::ObjectReference ReferenceTo(const ImageRecord& record);
 api::ObjectReference ReferenceTo(const FlavorRecord& record);
 api::ObjectReference ReferenceTo(const TokenRecord& record);
+api::ObjectReference ReferenceTo(const ProjectRecord& record);
+api::ObjectReference ReferenceTo(const SecurityGroupRecord& record);
+api::ObjectReference ReferenceTo(const FloatingIpRecord& record);
+api::ObjectReference ReferenceTo(const PortForwardRecord& record);
+api::ObjectReference ReferenceTo(const ReservationRecord& record);
 
 class Ledger {
  public:

@@ -22,8 +22,10 @@
 #include "controller/coordinator.h"
 #include "controller/coordinator_cluster.h"
 #include "controller/coordinator_images.h"
+#include "controller/coordinator_network.h"
 #include "controller/images/blob_store.h"
 #include "controller/network/arp_prober.h"
+#include "controller/network/local_network.h"
 #include "controller/nodes/layer_relay.h"
 #include "controller/nodes/node_connections.h"
 #include "controller/nodes/node_server.h"
@@ -75,6 +77,7 @@ struct Program {
   Lane store_lane{"store", /*max_waiting=*/100'000};  // goes first: it works on the store
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<AddressProber> prober;
+  std::unique_ptr<LocalNetwork> network;  // null: this machine serves no network
   NodeConnections connections{loop, log};
   StreamBroker streams{{.loop = loop, .clock = clock, .random = random, .log = log}};
   LayerRelay relay{streams, loop, log};
@@ -176,11 +179,19 @@ absl::Status OpenStore(Program& program) {
   return absl::OkStatus();
 }
 
-absl::Status MakeProber(Program& program) {
+absl::Status MakeNetwork(Program& program) {
   if (program.config.interface.empty()) {
     program.prober = std::make_unique<NoProber>(program.loop);
     return absl::OkStatus();
   }
+  const DnsmasqPaths dnsmasq{.directory = program.paths.Dnsmasq(),
+                             .leases = program.paths.DhcpLeases()};
+  program.network =
+      std::make_unique<LocalNetwork>(program.loop,
+                                     LocalNetwork::Options{.interface = program.config.interface,
+                                                           .uplink = program.config.uplink,
+                                                           .dnsmasq = {.paths = dnsmasq}},
+                                     program.clock, program.random, program.log);
   BRAMBLE_ASSIGN_OR_RETURN(program.prober,
                            ArpProber::Open(program.loop, program.config.interface, program.log));
   return absl::OkStatus();
@@ -224,6 +235,7 @@ CoordinatorSettings SettingsOf(const Program& program) {
     settings.scheduler.packing = Packing::kBinPack;
   }
   settings.timing = config.timing;
+  settings.own_ports.insert({program.people_port, program.nodes_port});
   return settings;
 }
 
@@ -258,7 +270,7 @@ absl::Status Build(Program& program) {
       program.nodes_port,
       ListenOnAll(*program.node_server, program.config.nodes, program.nodes_tls, "nodes"));
   BRAMBLE_RETURN_IF_ERROR(OpenStore(program));
-  BRAMBLE_RETURN_IF_ERROR(MakeProber(program));
+  BRAMBLE_RETURN_IF_ERROR(MakeNetwork(program));
   program.coordinator = std::make_unique<Coordinator>(
       SettingsOf(program), CoordinatorParts{.clock = &program.clock,
                                             .random = &program.random,
@@ -266,8 +278,14 @@ absl::Status Build(Program& program) {
                                             .links = &program.connections,
                                             .prober = program.prober.get(),
                                             .issuer = program.authority.get(),
-                                            .copier = &program.relay});
+                                            .copier = &program.relay,
+                                            .network = program.network.get()});
   BRAMBLE_RETURN_IF_ERROR(program.coordinator->Start());
+  if (program.network != nullptr) {
+    program.network->SetOnRivals([&program](const std::vector<api::RivalDhcp>& rivals) {
+      program.coordinator->network().OnRivals(rivals);
+    });
+  }
   program.node_context.coordinator = program.coordinator.get();
   program.rest_context.coordinator = program.coordinator.get();
   program.connections.SetSessions(&program.coordinator->sessions());

@@ -6,10 +6,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "api/node_protocol.h"
 #include "controller/model/records.h"
+#include "controller/network/dnsmasq_config.h"
+#include "controller/network/gateway_table.h"
 
 namespace bramble::controller {
 
@@ -35,6 +39,38 @@ class AddressProber {
   // Calls `done` within a second, on the loop, never from within this call.  An address that cannot
   // be probed (no interface on the prefix) counts as free.
   virtual void Probe(std::string address, Done done) = 0;
+  // Calls `done` as above with the MAC address of each that answers: more than one is a conflict.
+  using WhoDone = std::function<void(std::vector<std::string> macs)>;
+  virtual void WhoHas(std::string address, WhoDone done) = 0;
+};
+
+// What the controller's machine does for the network: its address, DNS and DHCP, the gateway.
+struct NetworkOutputs {
+  Ipv4Interface address;                     // to have on the cluster's interface
+  std::optional<Ipv4Interface> old_address;  // still to have: the prefix was changed lately
+  DnsmasqSettings dnsmasq;
+  GatewaySettings gateway;
+  friend bool operator==(const NetworkOutputs&, const NetworkOutputs&) = default;
+};
+struct NetworkServiceState {
+  std::string interface;  // empty: no network is served
+  std::string uplink;
+  std::string dns = "off";  // "running", "off", or why not
+  std::string dhcp = "off";
+  std::string gateway = "off";  // "applied", "off", or why not
+  bool address_present = true;  // the gateway's address is on the interface
+  int64_t mtu = 0;              // of the interface; 0: not known
+  std::vector<std::string> missing_features;
+  std::vector<std::string> busy_ports;  // "udp 67: dnsmasq cannot listen there"
+  std::vector<api::RivalDhcp> rivals;
+  std::vector<DhcpLease> leases;
+};
+class NetworkServices {
+ public:
+  virtual ~NetworkServices() = default;
+  // Brings it about, and keeps it so until the next call.  Returns at once.
+  virtual void Apply(NetworkOutputs outputs) = 0;
+  virtual const NetworkServiceState& state() const = 0;
 };
 
 // Copies the writable layer of a stopped container from node to node.

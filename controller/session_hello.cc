@@ -253,6 +253,9 @@ void LedgerSessions::OnHello(const NodeId& id, Session& session, const api::Hell
   const bool was_ready = record->api.state == api::NodeState::kReady;
   NodeRecord updated = UpdateFrom(*record, hello);
   session.welcomed = true;
+  if (hello.network.has_value()) {
+    NoteNetwork(change, *record, session, *hello.network);
+  }
   const api::NodeState before = record->api.state;
   change.AddEvent("node.connected", ReferenceTo(updated), was_ready ? "" : "ready");
   parts_.fleet.Put(change, std::move(updated));

@@ -17,6 +17,9 @@ void LedgerSessions::OnReport(const NodeId& node, Session& session, api::Report 
   const Principal who = Principal::Node(node, record->api.name);
   Change change(parts_.ledger, who, "node.report");
   session.applied = report.version;
+  if (report.network.has_value()) {
+    NoteNetwork(change, *record, session, *report.network);
+  }
   if (report.full) {
     session.observed.clear();
     session.reported = true;
@@ -54,6 +57,27 @@ void LedgerSessions::OnReport(const NodeId& node, Session& session, api::Report 
       change.OmitAudit();
     }
     parts_.ledger.Commit(std::move(change), nullptr);
+  }
+}
+
+void LedgerSessions::NoteNetwork(Change& change, const NodeRecord& node, Session& session,
+                                 const api::NetworkReport& report) {
+  const api::NetworkReport before = session.network.value_or(api::NetworkReport{});
+  session.network = report;
+  for (const api::AddressConflict& conflict : report.conflicts) {
+    if (std::find(before.conflicts.begin(), before.conflicts.end(), conflict) ==
+        before.conflicts.end()) {
+      change.AddEvent("network.address_conflict", ReferenceTo(node),
+                      StrCat(conflict.address.str(), " is also used by ", conflict.mac,
+                             ", which is not the cluster's"));
+    }
+  }
+  if (report.errors != before.errors && !report.errors.empty()) {
+    change.AddEvent("node.network_failed", ReferenceTo(node), report.errors.front());
+  }
+  if (report.link_up != before.link_up) {
+    change.AddEvent(report.link_up ? "node.link_up" : "node.link_down", ReferenceTo(node),
+                    report.uplink);
   }
 }
 

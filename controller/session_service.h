@@ -6,6 +6,7 @@
 
 #include "controller/coordinator_sessions.h"
 #include "controller/fleet.h"
+#include "controller/network_feed.h"
 #include "controller/node_health.h"
 #include "controller/operation_tracker.h"
 #include "controller/signed_clock.h"
@@ -25,6 +26,7 @@ class LedgerSessions : public NodeSessions {
     NodeLinks& links;
     CertificateIssuer& issuer;
     SignedClock& signed_clock;
+    NetworkFeed& network;
   };
   explicit LedgerSessions(Parts parts) : parts_(parts) {}
 
@@ -42,6 +44,8 @@ class LedgerSessions : public NodeSessions {
   bool ConfirmedStopped(const NodeId& node, const ContainerId& container) const;
   // What `node` says of a container that moves with its files; all false while it is silent.
   MoveNodeFacts MoveFactsOf(const NodeId& node, const ContainerRecord& container) const;
+  // What a connected node says of its network; nullptr: not connected, or it says nothing.
+  const api::NetworkReport* NetworkOf(const NodeId& node) const;
   // Ends the node's session: it was removed, held or given another identity.
   void Close(const NodeId& node, std::string reason);
   // Before each commit: what nodes have to be told of it goes out once it is durable.
@@ -65,6 +69,7 @@ class LedgerSessions : public NodeSessions {
     api::Version queued;                // the desired state that was last queued for it
     api::Version applied;               // what it had applied when it sent its last report
     std::map<ContainerId, api::ObservedContainer> observed;
+    std::optional<api::NetworkReport> network;
   };
   enum class Identity { kSame, kClone, kDoubtful };
 
@@ -84,6 +89,11 @@ class LedgerSessions : public NodeSessions {
   void QueueWelcome(Change& change, const NodeRecord& record, LinkId link);
   void QueueFull(Change& change, const NodeId& node, Session& session);
   void QueueMessage(Change& change, LinkId link, const api::ControllerMessage& message);
+  void QueueText(Change& change, LinkId link, SharedText text);
+  void QueueNews(Change& change, LinkId link, const NetworkFeed::News& news);
+  // Events for what is new in `report`.
+  void NoteNetwork(Change& change, const NodeRecord& node, Session& session,
+                   const api::NetworkReport& report);
   void Observe(Change& change, const NodeId& node, const api::ObservedContainer& observed);
   void Adopt(Change& change, const NodeRecord& node, const api::ObservedContainer& observed);
   // From the beginning of an adoption until what was found has been looked at.

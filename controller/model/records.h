@@ -10,13 +10,18 @@
 #include <optional>
 #include <vector>
 
+#include "api/address.h"
 #include "api/cluster.h"
 #include "api/container.h"
 #include "api/flavor.h"
+#include "api/floating_ip.h"
 #include "api/image.h"
 #include "api/node.h"
 #include "api/node_protocol.h"
 #include "api/operation.h"
+#include "api/port_forward.h"
+#include "api/project.h"
+#include "api/security_group.h"
 #include "api/token.h"
 #include "controller/reconcile/move.h"
 
@@ -132,6 +137,40 @@ struct IdempotencyRecord {
   WallTime created_at{};
 };
 
+struct ProjectRecord {
+  api::Project api;
+};
+
+struct SecurityGroupRecord {
+  api::SecurityGroup api;
+  // "default/web": what its row, its policy and its address set are called.
+  std::string Id() const { return StrCat(api.project.str(), "/", api.name); }
+};
+
+struct FloatingIpRecord {
+  api::FloatingIp api;
+};
+
+struct PortForwardRecord {
+  api::PortForward api;
+};
+
+struct ReservationRecord {
+  api::Reservation api;
+};
+
+// What people set of the network beside its prefix.
+struct NetworkSettings {
+  uint64_t generation = 1;
+  api::IpRanges ranges;  // that do not follow the formula
+  bool guests = false;
+  bool masquerade = false;
+  std::vector<Ipv4> upstream_dns;
+  // The prefix before the last change, kept beside the new one until then; empty: none.
+  std::string old_prefix;
+  int64_t old_prefix_until_ms = 0;  // wall time
+};
+
 struct ClusterRecord {
   ClusterId id;
   std::string name = "bramble";
@@ -142,6 +181,7 @@ struct ClusterRecord {
   int64_t lost_after_ms = 0;           // the longest that leases given out may be subject to
   int64_t highest_signed_time_ms = 0;  // no time above it was given out
   std::set<std::string> frozen_pools;  // in which nothing is moved: many of their nodes are silent
+  NetworkSettings network;
 };
 
 }  // namespace bramble::controller

@@ -16,8 +16,13 @@ enum class RowKind {
   kOperation,
   kUser,
   kCredential,
-  kIdempotency
+  kIdempotency,
+  kProject,
+  kSecurityGroup,
+  kFloatingIp,
+  kPortForward,
+  kReservation
 };
-inline constexpr size_t kRowKinds = 10;
+inline constexpr size_t kRowKinds = 15;
 
 }  // namespace bramble::controller

@@ -98,6 +98,13 @@ const std::set<std::string>& State::OpenOperations(std::string_view object_id) c
 
 void State::Put(ClusterRecord record, uint64_t) { cluster_ = std::move(record); }
 
+void State::GiveBack(const std::string& address, const std::string& id) {
+  Forget(address_owner_, address, id);
+  if (const std::string* reservation = Lookup(reservation_by_address_, address)) {
+    address_owner_.try_emplace(address, *reservation);
+  }
+}
+
 void State::CountOnNode(const ContainerRecord& record, int sign) {
   NodeRecord* node = nodes_.Edit(record.api.status.node_id.str());
   if (node == nullptr) {
@@ -121,7 +128,7 @@ void State::Unindex(const ContainerRecord& record) {
       containers_on_.erase(on_node);
     }
   }
-  Forget(address_owner_, record.api.status.address, id);
+  GiveBack(record.api.status.address, id);
   CountOnNode(record, -1);
 }
 
@@ -143,7 +150,7 @@ void State::Unindex(const NodeRecord& record) {
   const std::string& id = record.api.id.str();
   Forget(node_by_name_, record.api.name.str(), id);
   Forget(node_by_key_, record.key_sha256, id);
-  Forget(address_owner_, record.api.address, id);
+  GiveBack(record.api.address, id);
 }
 
 void State::Put(NodeRecord record, uint64_t revision) {
@@ -213,6 +220,38 @@ void State::Put(IdempotencyRecord record, uint64_t revision) {
   idempotency_.Put(id, std::move(record), revision);
 }
 
+void State::Put(ProjectRecord record, uint64_t revision) {
+  const std::string id = record.api.name.str();
+  projects_.Put(id, std::move(record), revision);
+}
+
+void State::Put(SecurityGroupRecord record, uint64_t revision) {
+  const std::string id = record.Id();
+  security_groups_.Put(id, std::move(record), revision);
+}
+
+void State::Put(FloatingIpRecord record, uint64_t revision) {
+  const std::string id = record.api.address.str();
+  address_owner_[id] = record.api.container_id.str();
+  floating_ips_.Put(id, std::move(record), revision);
+}
+
+void State::Put(PortForwardRecord record, uint64_t revision) {
+  const std::string id = record.api.Key();
+  port_forwards_.Put(id, std::move(record), revision);
+}
+
+void State::Put(ReservationRecord record, uint64_t revision) {
+  const std::string id = record.api.name;
+  if (const ReservationRecord* old = reservations_.Find(id)) {
+    reservation_by_address_.erase(old->api.address.str());
+    Forget(address_owner_, old->api.address.str(), id);
+  }
+  reservation_by_address_[record.api.address.str()] = id;
+  address_owner_.try_emplace(record.api.address.str(), id);
+  reservations_.Put(id, std::move(record), revision);
+}
+
 void State::Erase(RowKind kind, const std::string& id, uint64_t revision) {
   switch (kind) {
     case RowKind::kCluster:
@@ -256,6 +295,26 @@ void State::Erase(RowKind kind, const std::string& id, uint64_t revision) {
     case RowKind::kIdempotency:
       idempotency_.Erase(id, revision);
       break;
+    case RowKind::kProject:
+      projects_.Erase(id, revision);
+      break;
+    case RowKind::kSecurityGroup:
+      security_groups_.Erase(id, revision);
+      break;
+    case RowKind::kFloatingIp:
+      address_owner_.erase(id);
+      floating_ips_.Erase(id, revision);
+      break;
+    case RowKind::kPortForward:
+      port_forwards_.Erase(id, revision);
+      break;
+    case RowKind::kReservation:
+      if (const ReservationRecord* old = reservations_.Find(id)) {
+        reservation_by_address_.erase(old->api.address.str());
+        Forget(address_owner_, old->api.address.str(), id);
+        reservations_.Erase(id, revision);
+      }
+      break;
   }
 }
 
@@ -266,6 +325,11 @@ void State::Succeed(const State& old) {
   flavors_.Succeed(old.flavors_);
   tokens_.Succeed(old.tokens_);
   operations_.Succeed(old.operations_);
+  projects_.Succeed(old.projects_);
+  security_groups_.Succeed(old.security_groups_);
+  floating_ips_.Succeed(old.floating_ips_);
+  port_forwards_.Succeed(old.port_forwards_);
+  reservations_.Succeed(old.reservations_);
 }
 
 void State::AddEvent(EventRecord event, size_t keep) {

@@ -98,6 +98,11 @@ class State {
   const Table<UserRecord>& users() const { return users_; }
   const Table<CredentialRecord>& credentials() const { return credentials_; }
   const Table<IdempotencyRecord>& idempotency() const { return idempotency_; }
+  const Table<ProjectRecord>& projects() const { return projects_; }
+  const Table<SecurityGroupRecord>& security_groups() const { return security_groups_; }
+  const Table<FloatingIpRecord>& floating_ips() const { return floating_ips_; }  // by address
+  const Table<PortForwardRecord>& port_forwards() const { return port_forwards_; }
+  const Table<ReservationRecord>& reservations() const { return reservations_; }  // by name
   const std::deque<EventRecord>& events() const { return events_; }
 
   // By name or by id; nullptr when there is none.
@@ -111,7 +116,8 @@ class State {
   const std::set<std::string>& ContainersOn(const NodeId& node) const;
   // Ids of the containers that no node holds, oldest first.
   std::vector<std::string> Pending() const;
-  // Whose address it is: a container's or node's id; empty: nobody's.
+  // Whose address it is: a container's or node's id, the container's for a floating IP, a
+  // reservation's name; empty: nobody's.
   std::string AddressOwner(std::string_view address) const;
   // Ids of the unfinished operations on the object `id`.
   const std::set<std::string>& OpenOperations(std::string_view object_id) const;
@@ -130,6 +136,11 @@ class State {
   void Put(UserRecord record, uint64_t revision);
   void Put(CredentialRecord record, uint64_t revision);
   void Put(IdempotencyRecord record, uint64_t revision);
+  void Put(ProjectRecord record, uint64_t revision);
+  void Put(SecurityGroupRecord record, uint64_t revision);
+  void Put(FloatingIpRecord record, uint64_t revision);
+  void Put(PortForwardRecord record, uint64_t revision);
+  void Put(ReservationRecord record, uint64_t revision);
   void Erase(RowKind kind, const std::string& id, uint64_t revision);
   void AddEvent(EventRecord event, size_t keep);
   void SetEventsBegin(uint64_t revision) { events_begin_ = revision; }
@@ -144,6 +155,8 @@ class State {
   void CountOnNode(const ContainerRecord& record, int sign);
   void Unindex(const ContainerRecord& record);
   void Unindex(const NodeRecord& record);
+  // `id` no longer has it; it is its reservation's again, if it has one.
+  void GiveBack(const std::string& address, const std::string& id);
 
   uint64_t revision_ = 0;
   ClusterRecord cluster_;
@@ -156,6 +169,11 @@ class State {
   Table<UserRecord> users_;
   Table<CredentialRecord> credentials_;
   Table<IdempotencyRecord> idempotency_;
+  Table<ProjectRecord> projects_;
+  Table<SecurityGroupRecord> security_groups_;
+  Table<FloatingIpRecord> floating_ips_;
+  Table<PortForwardRecord> port_forwards_;
+  Table<ReservationRecord> reservations_;
   std::deque<EventRecord> events_;
 
   std::map<std::string, std::string, std::less<>> container_by_name_;  // "project/name" -> id
@@ -165,6 +183,7 @@ class State {
   std::map<std::string, std::string, std::less<>> credential_by_secret_;
   std::map<std::string, std::set<std::string>, std::less<>> containers_on_;  // "" -> pending
   std::map<std::string, std::string, std::less<>> address_owner_;
+  std::map<std::string, std::string, std::less<>> reservation_by_address_;
   std::map<std::string, std::set<std::string>, std::less<>> open_operations_;
   uint64_t events_begin_ = 0;
 };

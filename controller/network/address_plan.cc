@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "api/problem.h"
+#include "base/status.h"
 #include "base/strings.h"
 
 #include "absl/strings/str_format.h"
@@ -57,7 +59,7 @@ std::string MacOf(std::string_view id) {
                          byte(2), byte(1), byte(0));
 }
 
-absl::StatusOr<AddressPlan> AddressPlan::Make(std::string_view prefix) {
+absl::StatusOr<AddressPlan> AddressPlan::Make(std::string_view prefix, const api::IpRanges& set) {
   const size_t slash = prefix.find('/');
   const uint32_t network = ParseAddress(prefix.substr(0, slash));
   const int length =
@@ -74,6 +76,8 @@ absl::StatusOr<AddressPlan> AddressPlan::Make(std::string_view prefix) {
     return absl::InvalidArgumentError(StrCat("prefix \"", prefix, "\": has host bits set; write ",
                                              AddressText(plan.network_), "/", length));
   }
+  plan.ShareOut();
+  BRAMBLE_RETURN_IF_ERROR(plan.Set(set));
   return plan;
 }
 
@@ -89,17 +93,89 @@ bool AddressPlan::Contains(std::string_view address) const {
   return bits != 0 && (bits & ~uint32_t{0} << (32 - length_)) == network_;
 }
 
-AddressRange AddressPlan::nodes() const {
-  return {std::max(Share(11), network_ + 2), Share(64) - 1};
+void AddressPlan::ShareOut() {
+  const auto range = [this](api::AddressUse use) -> AddressRange& {
+    return ranges_[static_cast<size_t>(use)];
+  };
+  const uint32_t broadcast = network_ + (uint32_t{1} << (32 - length_)) - 1;
+  const uint32_t first_node = std::max(Share(11), network_ + 2);
+  range(api::AddressUse::kGateway) = {network_ + 1, network_ + 1};
+  range(api::AddressUse::kServers) = {network_ + 2, first_node - 1};
+  range(api::AddressUse::kNodes) = {first_node, Share(64) - 1};
+  range(api::AddressUse::kContainers) = {Share(64), Share(200) - 1};
+  range(api::AddressUse::kGuests) = {Share(200), Share(224) - 1};
+  range(api::AddressUse::kFloating) = {Share(224) + 1, broadcast - 1};
 }
 
-AddressRange AddressPlan::containers() const { return {Share(64), Share(200) - 1}; }
+absl::Status AddressPlan::Set(const api::IpRanges& set) {
+  for (size_t i = 1; i < ranges_.size(); ++i) {
+    const auto found = set.find(std::string(api::kAddressUseNames[i]));
+    if (found == set.end()) {
+      continue;
+    }
+    for (const Ipv4 end : {found->second.first, found->second.last}) {
+      if (absl::Status usable = CheckUsable(end); !usable.ok()) {
+        return Annotate(usable, StrCat("range \"", api::kAddressUseNames[i], "\""));
+      }
+    }
+    ranges_[i] = {found->second.first.bits(), found->second.last.bits()};
+  }
+  for (size_t i = 0; i < ranges_.size(); ++i) {
+    for (size_t j = i + 1; j < ranges_.size(); ++j) {
+      const AddressRange& a = ranges_[i];
+      const AddressRange& b = ranges_[j];
+      if (a.size() > 0 && b.size() > 0 && a.first <= b.last && b.first <= a.last) {
+        return api::WithCode(absl::InvalidArgumentError(StrCat(
+                                 "ranges \"", api::kAddressUseNames[i], "\" (",
+                                 AddressText(a.first), "-", AddressText(a.last), ") and \"",
+                                 api::kAddressUseNames[j], "\" (", AddressText(b.first), "-",
+                                 AddressText(b.last), ") overlap; set both so that they do not")),
+                             api::kCodeRangesOverlap);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
 
-AddressRange AddressPlan::guests() const { return {Share(200), Share(224) - 1}; }
+api::IpRanges AddressPlan::Ranges() const {
+  api::IpRanges ranges;
+  for (size_t i = 1; i < ranges_.size(); ++i) {
+    if (ranges_[i].size() > 0) {
+      ranges[std::string(api::kAddressUseNames[i])] = {Ipv4(ranges_[i].first),
+                                                       Ipv4(ranges_[i].last)};
+    }
+  }
+  return ranges;
+}
 
-AddressRange AddressPlan::floating() const {
-  const uint32_t broadcast = network_ + (uint32_t{1} << (32 - length_)) - 1;
-  return {Share(224) + 1, broadcast - 1};
+std::optional<api::AddressUse> AddressPlan::UseOf(uint32_t address) const {
+  for (size_t i = 0; i < ranges_.size(); ++i) {
+    if (ranges_[i].Contains(address)) {
+      return static_cast<api::AddressUse>(i);
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Status AddressPlan::CheckUsable(Ipv4 address) const {
+  if (!prefix().Contains(address)) {
+    return api::WithCode(
+        absl::InvalidArgumentError(
+            StrCat("address ", address.str(), ": outside of the prefix ", prefix().str())),
+        api::kCodeAddressOutside);
+  }
+  const bool network = address == prefix().network();
+  const bool broadcast = address == prefix().broadcast();
+  if (network || broadcast || address.str() == gateway()) {
+    return api::WithCode(
+        absl::InvalidArgumentError(StrCat("address ", address.str(), ": is the ",
+                                          network     ? "network"
+                                          : broadcast ? "broadcast"
+                                                      : "controller's own",
+                                          " address of ", prefix().str(), "; choose another")),
+        api::kCodeAddressUnusable);
+  }
+  return absl::OkStatus();
 }
 
 std::string AddressPlan::WithLength(std::string_view address) const {

@@ -59,5 +59,32 @@ TEST(AddressPlanTest, AMacIsStableLocalAndUnicast) {
   }
 }
 
+TEST(AddressPlanTest, ARangeThatIsSetReplacesTheFormula) {
+  const api::IpRanges set = {{"guests", api::ParseIpRange("172.16.0.210-172.16.0.223").value()},
+                             {"containers", api::ParseIpRange("172.16.0.64-172.16.0.209").value()}};
+  const AddressPlan plan = AddressPlan::Make("172.16.0.0/24", set).value();
+  EXPECT_EQ(Text(plan.guests()), "172.16.0.210-172.16.0.223");
+  EXPECT_EQ(Text(plan.containers()), "172.16.0.64-172.16.0.209");
+  EXPECT_EQ(Text(plan.nodes()), "172.16.0.11-172.16.0.63");
+  EXPECT_EQ(plan.UseOf(ParseAddress("172.16.0.209")), api::AddressUse::kContainers);
+  EXPECT_EQ(plan.UseOf(ParseAddress("172.16.0.224")), std::nullopt);
+  EXPECT_EQ(plan.UseOf(ParseAddress("172.16.0.255")), std::nullopt);
+}
+
+TEST(AddressPlanTest, RangesThatOverlapOrLeaveThePrefixAreRefused) {
+  const auto refusal = [](std::string_view use, std::string_view range) {
+    const api::IpRanges set = {{std::string(use), api::ParseIpRange(range).value()}};
+    const absl::Status status = AddressPlan::Make("172.16.0.0/24", set).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << range;
+    return std::string(status.message());
+  };
+  EXPECT_NE(refusal("guests", "172.16.0.190-172.16.0.223").find("overlap"), std::string::npos);
+  EXPECT_NE(refusal("nodes", "172.16.1.2-172.16.1.9").find("outside"), std::string::npos);
+  EXPECT_NE(refusal("floating", "172.16.0.225-172.16.0.255").find("broadcast"), std::string::npos);
+  EXPECT_NE(refusal("servers", "172.16.0.0-172.16.0.5").find("network"), std::string::npos);
+  EXPECT_NE(refusal("servers", "172.16.0.1-172.16.0.5").find("controller's own"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace bramble::controller

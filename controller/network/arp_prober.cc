@@ -19,6 +19,8 @@
 #include "base/fd.h"
 #include "base/status.h"
 
+#include "absl/strings/str_format.h"
+
 namespace bramble::controller {
 namespace {
 
@@ -28,6 +30,7 @@ constexpr int kProbes = 2;
 constexpr std::chrono::milliseconds kBetweenProbes{200};
 constexpr std::chrono::milliseconds kAfterLast{300};
 constexpr size_t kMacBytes = 6;
+constexpr size_t kMaxMacs = 16;  // that answer for one address
 
 std::string Big16(uint16_t value) {
   return {static_cast<char>(value >> 8), static_cast<char>(value & 0xff)};
@@ -62,6 +65,12 @@ Ipv4 ArpClaim(std::string_view packet, std::string_view own_mac) {
   const Ipv4 sender = AddressAt(packet, 14);
   // Somebody else's probe for an address claims it too (RFC 5227, 2.1.1).
   return sender.empty() ? AddressAt(packet, 24) : sender;
+}
+
+std::string ArpSender(std::string_view packet) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(packet[8 + i]); };
+  return absl::StrFormat("%02x:%02x:%02x:%02x:%02x:%02x", byte(0), byte(1), byte(2), byte(3),
+                         byte(4), byte(5));
 }
 
 struct ArpProber::Socket {
@@ -142,6 +151,22 @@ asio::awaitable<void> ArpProber::ProbeOne(Ipv4 address, Done done) {
   done(in_use);
 }
 
+void ArpProber::WhoHas(std::string address, WhoDone done) {
+  const absl::StatusOr<Ipv4> parsed = Ipv4::Parse(address);
+  Spawn(scope_, "arp_who_has", AskWhoHas(parsed.value_or(Ipv4()), std::move(done)));
+}
+
+asio::awaitable<void> ArpProber::AskWhoHas(Ipv4 address, WhoDone done) {
+  const auto waiting = std::make_shared<Waiting>(loop_);
+  const auto at = waiting_.emplace(address, waiting);
+  if (const absl::Status sent = socket_->Send(address); !sent.ok()) {
+    log_.Warn("arp_probe_failed", {{"address", address}, {"error", sent}});
+  }
+  co_await SleepFor(kAfterLast);  // all who answer, not the first
+  waiting_.erase(at);
+  done({waiting->macs.begin(), waiting->macs.end()});
+}
+
 asio::awaitable<void> ArpProber::ReadAnswers() {
   std::array<char, 128> buffer;
   while (true) {
@@ -152,13 +177,20 @@ asio::awaitable<void> ArpProber::ReadAnswers() {
     if (got <= 0) {
       continue;
     }
-    const Ipv4 claimed =
-        ArpClaim(std::string_view(buffer.data(), static_cast<size_t>(got)), socket_->mac);
+    const std::string_view packet(buffer.data(), static_cast<size_t>(got));
+    const Ipv4 claimed = ArpClaim(packet, socket_->mac);
     const auto [begin, end] = waiting_.equal_range(claimed);
     for (auto at = begin; at != end; ++at) {
+      if (at->second->macs.size() < kMaxMacs) {
+        at->second->macs.insert(ArpSender(packet));
+      }
       at->second->answered.Set();
     }
   }
+}
+
+void NoProber::WhoHas(std::string /*address*/, WhoDone done) {
+  asio::post(loop_, [done = std::move(done)] { done({}); });
 }
 
 void NoProber::Probe(std::string /*address*/, Done done) {

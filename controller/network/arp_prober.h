@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,16 +28,19 @@ class ArpProber : public AddressProber {
   ~ArpProber() override;
 
   void Probe(std::string address, Done done) override;
+  void WhoHas(std::string address, WhoDone done) override;
 
  private:
   struct Socket;
   struct Waiting {
     explicit Waiting(asio::io_context& loop) : answered(loop) {}
     Event answered;
+    std::set<std::string> macs;
   };
   ArpProber(asio::io_context& loop, std::unique_ptr<Socket> socket, Logger log);
   asio::awaitable<void> ReadAnswers();
   asio::awaitable<void> ProbeOne(Ipv4 address, Done done);
+  asio::awaitable<void> AskWhoHas(Ipv4 address, WhoDone done);
 
   asio::io_context& loop_;
   const Logger log_;
@@ -50,6 +54,7 @@ class NoProber : public AddressProber {
  public:
   explicit NoProber(asio::io_context& loop) : loop_(loop) {}
   void Probe(std::string address, Done done) override;
+  void WhoHas(std::string address, WhoDone done) override;
 
  private:
   asio::io_context& loop_;
@@ -63,5 +68,7 @@ std::string MakeArpProbe(std::string_view mac, Ipv4 address);
 // The address that the sender of `packet` uses or probes for; 0.0.0.0: not an ARP packet for IPv4
 // over Ethernet, or sent by `own_mac`.
 Ipv4 ArpClaim(std::string_view packet, std::string_view own_mac);
+// The MAC address of the sender of an ARP packet that ArpClaim took: "02:00:00:00:00:01".
+std::string ArpSender(std::string_view packet);
 
 }  // namespace bramble::controller

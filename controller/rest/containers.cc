@@ -49,25 +49,12 @@ void AddVerb(Router& router, RestContext& context, ContainerVerb verb) {
 }
 
 Route PlanRoute(RestContext& context) {
-  Route route;
-  route.direct = [&context](Request& request) {
-    const auto plan = [&context, &request]() -> absl::StatusOr<Rendered> {
-      BRAMBLE_ASSIGN_OR_RETURN(const Principal who, PrincipalOf(context, request));
-      BRAMBLE_ASSIGN_OR_RETURN(const json::value body,
-                               JsonBodyOf(request, context.limits.body.count));
-      BRAMBLE_ASSIGN_OR_RETURN(const CreateContainer create, CreateContainerOf(body));
-      return context.coordinator->containers().Plan(who, create);
-    };
-    const absl::StatusOr<Rendered> rendered = plan();
-    if (!rendered.ok()) {
-      return ProblemResponse(rendered.status());
-    }
-    Response response;
-    response.status = api::kHttpOk;
-    response.body = rendered->body;
-    return response;
-  };
-  return route;
+  return AskRoute(
+      context,
+      [&context](const Principal& who, const json::value& body) -> absl::StatusOr<Rendered> {
+        BRAMBLE_ASSIGN_OR_RETURN(const CreateContainer create, CreateContainerOf(body));
+        return context.coordinator->containers().Plan(who, create);
+      });
 }
 
 }  // namespace

@@ -45,11 +45,15 @@ void AddContainerRoutes(Router& router, RestContext& context);
 void AddContainerStreamRoutes(Router& router, RestContext& context);
 void AddEventRoutes(Router& router, RestContext& context);
 void AddFlavorRoutes(Router& router, RestContext& context);
+void AddFloatingIpRoutes(Router& router, RestContext& context);
 void AddHealthRoutes(Router& router, RestContext& context);
 void AddImageRoutes(Router& router, RestContext& context);
+void AddNetworkRoutes(Router& router, RestContext& context);
 void AddNodeRoutes(Router& router, RestContext& context);
 void AddOperationRoutes(Router& router, RestContext& context);
 void AddPageRoutes(Router& router, RestContext& context);
+void AddPortForwardRoutes(Router& router, RestContext& context);
+void AddSecurityGroupRoutes(Router& router, RestContext& context);
 void AddTokenRoutes(Router& router, RestContext& context);
 void AddUserRoutes(Router& router, RestContext& context);
 

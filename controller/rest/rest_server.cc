@@ -29,11 +29,15 @@ std::unique_ptr<HttpServer> MakeRestServer(RestContext& context, Lane& file_lane
   AddContainerStreamRoutes(router, context);
   AddEventRoutes(router, context);
   AddFlavorRoutes(router, context);
+  AddFloatingIpRoutes(router, context);
   AddHealthRoutes(router, context);
   AddImageRoutes(router, context);
+  AddNetworkRoutes(router, context);
   AddNodeRoutes(router, context);
   AddOperationRoutes(router, context);
   AddPageRoutes(router, context);
+  AddPortForwardRoutes(router, context);
+  AddSecurityGroupRoutes(router, context);
   AddTokenRoutes(router, context);
   AddUserRoutes(router, context);
 

@@ -91,6 +91,27 @@ Route ReadRoute(RestContext& context, ReadFunction read) {
   return route;
 }
 
+Route AskRoute(RestContext& context, AskFunction ask) {
+  Route route;
+  route.direct = [&context, ask = std::move(ask)](Request& request) {
+    const auto answer = [&]() -> absl::StatusOr<Rendered> {
+      BRAMBLE_ASSIGN_OR_RETURN(const Principal who, PrincipalOf(context, request));
+      BRAMBLE_ASSIGN_OR_RETURN(const json::value body,
+                               JsonBodyOf(request, context.limits.body.count));
+      return ask(who, body);
+    };
+    const absl::StatusOr<Rendered> rendered = answer();
+    if (!rendered.ok()) {
+      return ProblemResponse(rendered.status());
+    }
+    Response response;
+    response.status = api::kHttpOk;
+    response.body = rendered->body;
+    return response;
+  };
+  return route;
+}
+
 Route WriteRoute(RestContext& context, int status, WriteFunction write) {
   Route route;
   route.handler = [&context, status, write = std::move(write)](Request& request) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The three shapes that nearly every route has: a read, a write, and a coroutine of its own; with
-// reading of the request and rendering of the answer.
+// The shapes that nearly every route has: a read, a question, a write, and a coroutine of its own;
+// with reading of the request and rendering of the answer.
 
 #include <chrono>
 #include <functional>
@@ -25,6 +25,11 @@ inline constexpr std::chrono::milliseconds kWriteLimit{30'000};
 using ReadFunction =
     std::function<absl::StatusOr<Rendered>(const Principal& who, Request& request)>;
 Route ReadRoute(RestContext& context, ReadFunction read);
+
+// A POST that changes nothing: answers 200 with what `ask` makes of the body.
+using AskFunction =
+    std::function<absl::StatusOr<Rendered>(const Principal& who, const json::value& body)>;
+Route AskRoute(RestContext& context, AskFunction ask);
 
 struct WriteCall {
   const Principal& who;

@@ -36,6 +36,8 @@ struct StatePaths {
   Path Blobs() const { return state / "blobs"; }
   Path Temporary() const { return state / "tmp"; }
   Path Ports() const { return run / "ports.json"; }
+  Path DhcpLeases() const { return state / "dhcp.leases"; }
+  Path Dnsmasq() const { return run / "dnsmasq"; }  // its configuration, written anew at each start
 };
 
 // Below StatePaths::Blobs().  `digest` is 64 hexadecimal digits.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/json_lists.h"
 #include "base/status.h"
 
 namespace bramble::controller {
@@ -55,6 +56,11 @@ SharedText Render(const ImageRecord& record) { return RenderApi(record); }
 SharedText Render(const FlavorRecord& record) { return RenderApi(record); }
 SharedText Render(const TokenRecord& record) { return RenderApi(record); }
 SharedText Render(const OperationRecord& record) { return RenderApi(record); }
+SharedText Render(const ProjectRecord& record) { return RenderApi(record); }
+SharedText Render(const SecurityGroupRecord& record) { return RenderApi(record); }
+SharedText Render(const FloatingIpRecord& record) { return RenderApi(record); }
+SharedText Render(const PortForwardRecord& record) { return RenderApi(record); }
+SharedText Render(const ReservationRecord& record) { return RenderApi(record); }
 
 Row ToRow(const ContainerRecord& record, const std::string& body) {
   const api::Container& container = record.api;
@@ -149,6 +155,64 @@ Row ToRow(const OperationRecord& record, const std::string& body) {
           .doc = Doc(body, own)};
 }
 
+Row ToRow(const ProjectRecord& record, const std::string& body) {
+  return {.kind = RowKind::kProject,
+          .id = record.api.name.str(),
+          .generation = record.api.generation,
+          .doc = Doc(body, {})};
+}
+
+Row ToRow(const SecurityGroupRecord& record, const std::string& body) {
+  return {.kind = RowKind::kSecurityGroup,
+          .id = record.Id(),
+          .project = record.api.project.str(),
+          .name = record.api.name,
+          .generation = record.api.generation,
+          .doc = Doc(body, {})};
+}
+
+Row ToRow(const FloatingIpRecord& record, const std::string& body) {
+  return {.kind = RowKind::kFloatingIp,
+          .id = record.api.address.str(),
+          .project = record.api.project.str(),
+          .owner = record.api.container_id.str(),
+          .generation = record.api.generation,
+          .doc = Doc(body, {})};
+}
+
+Row ToRow(const PortForwardRecord& record, const std::string& body) {
+  return {.kind = RowKind::kPortForward,
+          .id = record.api.Key(),
+          .project = record.api.project.str(),
+          .generation = record.api.generation,
+          .doc = Doc(body, {})};
+}
+
+Row ToRow(const ReservationRecord& record, const std::string& body) {
+  return {.kind = RowKind::kReservation,
+          .id = record.api.name,
+          .generation = record.api.generation,
+          .doc = Doc(body, {})};
+}
+
+namespace {
+
+json::object SettingsToJson(const NetworkSettings& settings) {
+  json::array upstream;
+  for (const Ipv4 address : settings.upstream_dns) {
+    upstream.emplace_back(address.str());
+  }
+  return {{"generation", settings.generation},
+          {"ranges", api::ToJson(settings.ranges)},
+          {"guests", settings.guests},
+          {"masquerade", settings.masquerade},
+          {"upstream_dns", std::move(upstream)},
+          {"old_prefix", settings.old_prefix},
+          {"old_prefix_until_ms", settings.old_prefix_until_ms}};
+}
+
+}  // namespace
+
 Row ToRow(const ClusterRecord& record) {
   json::array frozen_pools;
   for (const std::string& pool : record.frozen_pools) {
@@ -161,7 +225,8 @@ Row ToRow(const ClusterRecord& record) {
                             {"adopting", record.adopting},
                             {"lost_after_ms", record.lost_after_ms},
                             {"highest_signed_time_ms", record.highest_signed_time_ms},
-                            {"frozen_pools", std::move(frozen_pools)}};
+                            {"frozen_pools", std::move(frozen_pools)},
+                            {"network", SettingsToJson(record.network)}};
   return {.kind = RowKind::kCluster,
           .id = record.id.str(),
           .name = record.name,
@@ -300,6 +365,58 @@ absl::Status ReadToken(Reader& reader, uint64_t revision, State& state) {
   return absl::OkStatus();
 }
 
+NetworkSettings SettingsField(JsonObjectReader& parent) {
+  NetworkSettings settings;
+  const json::value* value = parent.Find("network");
+  if (value == nullptr) {
+    return settings;  // of a version that had none
+  }
+  JsonObjectReader reader(*value, "network");
+  settings.generation = static_cast<uint64_t>(reader.OptionalInt("generation").value_or(1));
+  settings.ranges = api::RangesField(reader, "ranges", UnknownKeys::kIgnore);
+  settings.guests = reader.OptionalBool("guests").value_or(false);
+  settings.masquerade = reader.OptionalBool("masquerade").value_or(false);
+  settings.upstream_dns = api::AddressList(reader, "upstream_dns", api::kMaxUpstreamDns);
+  settings.old_prefix = reader.OptionalString("old_prefix").value_or("");
+  settings.old_prefix_until_ms = reader.OptionalInt("old_prefix_until_ms").value_or(0);
+  parent.Merge(reader.Finish());
+  return settings;
+}
+
+// A record that is all API.
+template <typename Record, typename Parse>
+absl::Status ReadApiOnly(Reader& reader, uint64_t revision, State& state, const Parse& parse) {
+  Record record;
+  BRAMBLE_ASSIGN_OR_RETURN(record.api, parse(reader.api()));
+  state.Put(std::move(record), revision);
+  return absl::OkStatus();
+}
+
+absl::Status ReadNetworkObject(Reader& reader, uint64_t revision, State& state) {
+  switch (reader.row.kind) {
+    case RowKind::kProject:
+      return ReadApiOnly<ProjectRecord>(reader, revision, state, [](const json::value& value) {
+        return api::ProjectFromJson(value);
+      });
+    case RowKind::kSecurityGroup:
+      return ReadApiOnly<SecurityGroupRecord>(
+          reader, revision, state,
+          [](const json::value& value) { return api::SecurityGroupFromJson(value); });
+    case RowKind::kFloatingIp:
+      return ReadApiOnly<FloatingIpRecord>(reader, revision, state, [](const json::value& value) {
+        return api::FloatingIpFromJson(value);
+      });
+    case RowKind::kPortForward:
+      return ReadApiOnly<PortForwardRecord>(reader, revision, state, [](const json::value& value) {
+        return api::PortForwardFromJson(value);
+      });
+    default:
+      return ReadApiOnly<ReservationRecord>(reader, revision, state, [](const json::value& value) {
+        return api::ReservationFromJson(value);
+      });
+  }
+}
+
 absl::Status ReadCluster(Reader& reader, uint64_t revision, State& state) {
   ClusterRecord record;
   record.id = ClusterId::Trusted(reader.row.id);
@@ -312,6 +429,7 @@ absl::Status ReadCluster(Reader& reader, uint64_t revision, State& state) {
   record.highest_signed_time_ms = reader.Int("highest_signed_time_ms");
   const std::vector<std::string> frozen = reader.own->StringList("frozen_pools", kMaxDocBytes);
   record.frozen_pools = {frozen.begin(), frozen.end()};
+  record.network = SettingsField(*reader.own);
   state.Put(std::move(record), revision);
   return absl::OkStatus();
 }
@@ -374,6 +492,12 @@ absl::Status ReadInto(Reader& reader, uint64_t revision, State& state) {
     case RowKind::kCredential:
     case RowKind::kIdempotency:
       return ReadPlain(reader, revision, state);
+    case RowKind::kProject:
+    case RowKind::kSecurityGroup:
+    case RowKind::kFloatingIp:
+    case RowKind::kPortForward:
+    case RowKind::kReservation:
+      return ReadNetworkObject(reader, revision, state);
   }
   return absl::InternalError("unknown kind");
 }

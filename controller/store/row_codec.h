@@ -17,6 +17,11 @@ SharedText Render(const ImageRecord& record);
 SharedText Render(const FlavorRecord& record);
 SharedText Render(const TokenRecord& record);
 SharedText Render(const OperationRecord& record);
+SharedText Render(const ProjectRecord& record);
+SharedText Render(const SecurityGroupRecord& record);
+SharedText Render(const FloatingIpRecord& record);
+SharedText Render(const PortForwardRecord& record);
+SharedText Render(const ReservationRecord& record);
 
 // `body`: the record, rendered.
 Row ToRow(const ContainerRecord& record, const std::string& body);
@@ -25,6 +30,11 @@ Row ToRow(const ImageRecord& record, const std::string& body);
 Row ToRow(const FlavorRecord& record, const std::string& body);
 Row ToRow(const TokenRecord& record, const std::string& body);
 Row ToRow(const OperationRecord& record, const std::string& body);
+Row ToRow(const ProjectRecord& record, const std::string& body);
+Row ToRow(const SecurityGroupRecord& record, const std::string& body);
+Row ToRow(const FloatingIpRecord& record, const std::string& body);
+Row ToRow(const PortForwardRecord& record, const std::string& body);
+Row ToRow(const ReservationRecord& record, const std::string& body);
 Row ToRow(const ClusterRecord& record);
 Row ToRow(const UserRecord& record);
 Row ToRow(const CredentialRecord& record);

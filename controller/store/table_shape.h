@@ -31,6 +31,11 @@ inline constexpr auto kTableShapes = std::to_array<TableShape>({
     {RowKind::kUser, "users", "", "name", "", "", ""},
     {RowKind::kCredential, "credentials", "", "name", "user_id", "", ""},
     {RowKind::kIdempotency, "idempotency", "", "", "", "", ""},
+    {RowKind::kProject, "projects", "", "", "", "", "generation"},
+    {RowKind::kSecurityGroup, "security_groups", "project", "name", "", "", "generation"},
+    {RowKind::kFloatingIp, "floating_ips", "project", "", "container_id", "", "generation"},
+    {RowKind::kPortForward, "port_forwards", "project", "", "", "", "generation"},
+    {RowKind::kReservation, "reservations", "", "", "", "", "generation"},
 });
 static_assert(kTableShapes.size() == kRowKinds);
 
