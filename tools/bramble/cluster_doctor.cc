@@ -127,6 +127,33 @@ void CheckContainers(const json::array& containers, Findings& findings) {
   findings.Good("containers", StrCat(fine, " of ", containers.size(), " as they should be"));
 }
 
+// What the controller and its nodes see of the network, each with its remedy.
+void CheckNetwork(Session& session, Findings& findings) {
+  const absl::StatusOr<ApiReply> reply =
+      session.controller.Send(Get(ApiPath({"network", "findings"})));
+  const absl::StatusOr<json::value> list =
+      reply.ok() ? ParseJson(reply->body) : absl::StatusOr<json::value>(reply.status());
+  const json::array* items = list.ok() ? ItemsOf(*list) : nullptr;
+  if (items == nullptr) {
+    findings.Bad("network", list.ok() ? "no list" : MessageOf(list.status()));
+    return;
+  }
+  for (const json::value& item : *items) {
+    const std::string check = StrCat("network ", TextAt(item, "check"));
+    const std::string object = TextAt(item, "object");
+    const std::string text = StrCat(object, object.empty() ? "" : ": ", TextAt(item, "cause"), "; ",
+                                    TextAt(item, "fix"));
+    if (TextAt(item, "severity") == "critical") {
+      findings.Bad(check, text);
+    } else {
+      findings.Warn(check, text);
+    }
+  }
+  if (items->empty()) {
+    findings.Good("network", "nothing wrong was found");
+  }
+}
+
 void AskController(Session& session, Findings& findings) {
   const absl::StatusOr<ApiReply> reply = session.controller.Send(Get(ApiPath({"cluster"})));
   if (!reply.ok()) {
@@ -146,6 +173,7 @@ void AskController(Session& session, Findings& findings) {
   } else {
     findings.Bad("store", MessageOf(ready.status()));
   }
+  CheckNetwork(session, findings);
   for (const std::string_view collection : {"nodes", "containers"}) {
     const absl::StatusOr<ApiReply> listed = session.controller.Send(Get(ApiPath({collection})));
     const absl::StatusOr<json::value> list = listed.ok()

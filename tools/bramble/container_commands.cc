@@ -96,7 +96,9 @@ absl::Status ShowLimits(const Args& args, Session& session) {
       {.name = "swap", .path = "spec.swap_bytes", .as = As::kSize},
       {.name = "disk", .path = "spec.limits.disk_bytes", .as = As::kLimitSize},
       {.name = "disk-limit", .path = "status.disk_limit_mode"},
-      {.name = "pids", .path = "spec.limits.pids"}};
+      {.name = "pids", .path = "spec.limits.pids"},
+      {.name = "groups", .path = "spec.groups"},
+      {.name = "bandwidth", .path = "spec.bandwidth"}};
   session.out << RenderDetails(columns, container, session.clock.Wall(), session.screen.colours);
   return absl::OkStatus();
 }
@@ -104,6 +106,7 @@ absl::Status ShowLimits(const Args& args, Session& session) {
 absl::Status Limits(const Args& args, Session& session) {
   json::object body;
   BRAMBLE_RETURN_IF_ERROR(AddLimits(args, body));
+  BRAMBLE_RETURN_IF_ERROR(AddNetwork(args, body));
   if (args.Has("flavor")) {
     body["flavor"] = args.Text("flavor");
   }
@@ -138,6 +141,8 @@ std::vector<Flag> LimitsFlags() {
                                .value = "FLAVOR",
                                .help = "the limits of this flavor",
                                .completes = Completes::kFlavors});
+  const std::vector<Flag> network = NetworkFlags();
+  flags.insert(flags.end(), network.begin(), network.end());
   return flags;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/bramble/container_spec.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "api/container.h"
@@ -136,6 +137,9 @@ const Resource& ContainerResource() {
           {.name = "restarts", .path = "status.restarts", .wide = true},
           {.name = "exit-code", .path = "status.exit_code", .wide = true},
           {.name = "running-for", .path = "status.started_at", .as = As::kAge, .wide = true},
+          {.name = "floating-ips", .path = "status.floating_ips", .wide = true},
+          {.name = "groups", .path = "spec.groups", .wide = true},
+          {.name = "bandwidth", .path = "spec.bandwidth", .wide = true},
           {.name = "mac", .path = "status.mac", .wide = true},
           {.name = "architecture", .path = "status.architecture", .wide = true},
           {.name = "digest", .path = "status.image_digest", .as = As::kDigest, .wide = true},
@@ -159,6 +163,19 @@ std::vector<Flag> LimitFlags() {
   };
 }
 
+std::vector<Flag> NetworkFlags() {
+  return {{.name = "group",
+           .value = "GROUP",
+           .help = "security group, beside `default`: web, ssh, …",
+           .letter = 'g',
+           .repeats = true},
+          {.name = "no-default-group",
+           .value = "",
+           .help = "without `default`: other containers of the project are not let in"},
+          {.name = "in", .value = "RATE", .help = "traffic to it at most: 10M is 10 Mbit/s"},
+          {.name = "out", .value = "RATE", .help = "traffic from it at most"}};
+}
+
 std::vector<Flag> ContainerSpecFlags() {
   std::vector<Flag> flags = {
       {.name = "image",
@@ -173,6 +190,8 @@ std::vector<Flag> ContainerSpecFlags() {
   };
   const std::vector<Flag> limits = LimitFlags();
   flags.insert(flags.end(), limits.begin(), limits.end());
+  const std::vector<Flag> network = NetworkFlags();
+  flags.insert(flags.end(), network.begin(), network.end());
   const std::vector<Flag> more = {
       {.name = "class",
        .value = "CLASS",
@@ -249,6 +268,55 @@ absl::Status AddLimits(const Args& args, json::object& body) {
   return absl::OkStatus();
 }
 
+namespace {
+
+// "10M": bits per second; K, M and G are thousands, as networks count.
+absl::StatusOr<int64_t> ParseRate(std::string_view flag, std::string_view text) {
+  int64_t rate = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, rate);
+  const std::string_view unit(at, static_cast<size_t>(end - at));
+  const int64_t scale = unit == "K"    ? 1'000
+                        : unit == "M"  ? 1'000'000
+                        : unit == "G"  ? 1'000'000'000
+                        : unit.empty() ? 1
+                                       : 0;
+  if (error != std::errc() || scale == 0 || rate < 0 ||
+      rate > api::kMaxBandwidthBps / std::max<int64_t>(scale, 1)) {
+    return Misuse(StrCat("--", flag, " \"", text,
+                         "\": write bits per second, such as 500K, 10M or 1G; 0 is no limit"));
+  }
+  return rate * scale;
+}
+
+}  // namespace
+
+absl::Status AddNetwork(const Args& args, json::object& body) {
+  if (args.Has("group") || args.Has("no-default-group")) {
+    json::array groups;
+    const std::vector<std::string>& named = args.Texts("group");
+    if (!args.Has("no-default-group") &&
+        std::find(named.begin(), named.end(), "default") == named.end()) {
+      groups.emplace_back("default");
+    }
+    groups.insert(groups.end(), named.begin(), named.end());
+    if (groups.empty()) {
+      return Misuse("--no-default-group: name a group with --group");
+    }
+    body["groups"] = std::move(groups);
+  }
+  json::object bandwidth;
+  for (const std::string_view flag : {"in", "out"}) {
+    if (args.Has(flag)) {
+      BRAMBLE_ASSIGN_OR_RETURN(bandwidth[StrCat(flag, "_bps")], ParseRate(flag, args.Text(flag)));
+    }
+  }
+  if (!bandwidth.empty()) {
+    body["bandwidth"] = std::move(bandwidth);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<json::object> ContainerBody(const Args& args, std::string_view name) {
   json::object body = {{"name", name}, {"image", args.Text("image")}};
   if (args.Has("flavor")) {
@@ -268,6 +336,7 @@ absl::StatusOr<json::object> ContainerBody(const Args& args, std::string_view na
   if (!environment.empty()) {
     body["environment"] = MapJson(environment);
   }
+  BRAMBLE_RETURN_IF_ERROR(AddNetwork(args, body));
   BRAMBLE_ASSIGN_OR_RETURN(const auto grace, args.Seconds("stop-grace"));
   if (grace.has_value()) {
     body["stop_grace_s"] = grace->count();

@@ -21,6 +21,10 @@ std::vector<Flag> LimitFlags();
 
 // The body of POST /v1/containers that `args` describe, with only what was given.
 absl::StatusOr<json::object> ContainerBody(const Args& args, std::string_view name);
+// Those of the network: security groups and bandwidth.
+std::vector<Flag> NetworkFlags();
+// Puts what the flags of NetworkFlags() say into `body`.
+absl::Status AddNetwork(const Args& args, json::object& body);
 // Puts what the flags of LimitFlags() say into `body`.
 absl::Status AddLimits(const Args& args, json::object& body);
 

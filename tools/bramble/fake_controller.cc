@@ -106,6 +106,9 @@ absl::StatusOr<ApiReply> FakeController::Send(ApiRequest request) {
     return ApiReply{.status = 200, .body = "ok"};  // /readyz
   }
   parts.erase(parts.begin());
+  if (parts[0] == "network" && parts.size() == 2) {
+    return List(request, "findings");
+  }
   return parts.size() == 1   ? Collection(request, parts)
          : parts.size() == 2 ? One(request, parts)
                              : Verb(parts);

@@ -24,6 +24,9 @@ std::vector<Command> ContainerFileCommands();
 std::vector<Command> ImageCommands();
 std::vector<Command> ImageImportCommands();
 std::vector<Command> FlavorCommands();
+std::vector<Command> NetworkCommands();     // and address
+std::vector<Command> FloatingIpCommands();  // and port-forward
+std::vector<Command> SecurityGroupCommands();
 std::vector<Command> OperationCommands();
 std::vector<Command> EventCommands();
 std::vector<Command> PlanCommands();
