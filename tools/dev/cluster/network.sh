@@ -35,6 +35,17 @@ network_host() {
   [ -z "$address" ] || in_host "$host" ip address add "$address" dev eth0
 }
 
+# A cable between two hosts, beside the switch: network_cable controller up0 outside eth0.  The second is made.
+network_cable() {
+  local host=$1 interface=$2 other=$3 other_interface=$4
+  ip netns add "$CLUSTER_PREFIX-$other"
+  ip -n "$CLUSTER_PREFIX-$host" link add "$interface" type veth peer name "$other_interface" \
+    netns "$CLUSTER_PREFIX-$other"
+  in_host "$host" ip link set "$interface" up
+  in_host "$other" ip link set lo up
+  in_host "$other" ip link set "$other_interface" up
+}
+
 # A link from this machine to a host: network_uplink controller 169.254.77.1/30 169.254.77.2/30.
 network_uplink() {
   local host=$1 here=$2 there=$3

@@ -1,0 +1,252 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The network of a whole cluster: a controller with two interfaces, three nodes with real containers, a laptop on the
+# switch and a machine outside of the uplink, in network namespaces; all driven by the CLI.  Needs root.
+set -euo pipefail
+: "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
+# shellcheck source=tests/script.sh
+source "$BRAMBLE_SOURCE/tests/script.sh"
+
+readonly CLUSTER_PREFIX=brnet
+readonly CLUSTER_STATE=$scratch/cluster
+readonly CLUSTER_BIN=$BRAMBLE_BIN
+# shellcheck source=tools/dev/cluster/network.sh
+source "$BRAMBLE_SOURCE/tools/dev/cluster/network.sh"
+# shellcheck source=tools/dev/cluster/hosts.sh
+source "$BRAMBLE_SOURCE/tools/dev/cluster/hosts.sh"
+# shellcheck source=tools/dev/cluster/programs.sh
+source "$BRAMBLE_SOURCE/tools/dev/cluster/programs.sh"
+
+take_down() {
+  if [ "$checks_failed" -gt 0 ]; then
+    tail -n 40 "$CLUSTER_STATE"/log/*.log || true
+  fi
+  hosts_kill ""
+  network_remove
+  rm -rf "$scratch"
+}
+trap take_down EXIT
+
+container() { cluster_cli container show "$1" -o json | jq -r "$2"; }
+address_of() { container "$1" .status.address; }
+node_state() { cluster_cli node show "$1" -o json | jq -r .state; }
+is() { [ "$("$1" "$2")" = "$3" ]; }
+page_at() { in_host "$1" curl -sf --max-time 2 "http://$2/"; } # host address
+network() { cluster_cli network show -o json | jq -r "$1"; }
+network_is() { [ "$(network "$1")" = "$2" ]; }
+event_seen() { cluster_cli event list -o json | jq -e --arg type "$1" 'any(.items[]; .type == $type)'; }
+lookup() { in_host "$1" busybox nslookup "$2" "$3"; } # host name server
+resolves() { lookup "$1" "$2" "$3" | grep -F -- "$4"; }
+cli_refuses() { # name regex command…
+  local name=$1 regex=$2
+  shift 2
+  expect_failure "$name" "$regex" cluster_cli "$@"
+}
+
+bring_up() {
+  local token number
+  mkdir -p "$CLUSTER_STATE/controller"
+  cat >"$CLUSTER_STATE/controller/controller.toml" <<END
+name = "net"
+state_dir = "$CLUSTER_STATE/controller/state"
+run_dir = "$CLUSTER_STATE/controller/run"
+[nodes]
+addresses = ["172.16.0.1:8444"]
+[network]
+interface = "eth0"
+uplink = "up0"
+END
+  network_switch
+  network_host controller 172.16.0.1/24
+  network_host laptop
+  network_cable controller up0 outside eth0
+  in_host controller ip address add 192.0.2.1/24 dev up0
+  in_host outside ip address add 192.0.2.2/24 dev eth0
+  host_boot controller
+  controller_start
+  cluster_cli cluster init --controller https://172.16.0.1:8443 --state "$CLUSTER_STATE/controller/state"
+  token=$(cluster_cli token create --max-uses 3 -o name)
+  for number in 1 2 3; do
+    network_host "node-$number"
+    host_boot "node-$number"
+    node_start "$number" "$token"
+  done
+  for number in 1 2 3; do
+    wait_for 30 is node_state "node-$number" ready
+  done
+  "$BRAMBLE_SOURCE/tools/dev/image-busybox" "$scratch/busybox.tar"
+  cluster_cli image import "$scratch/busybox.tar" --name busybox
+}
+
+the_network_is_shown() {
+  expect_success 'dns runs' wait_for 10 network_is .dns_state running
+  expect_equal 'prefix' "$(network .prefix)" 172.16.0.0/24
+  expect_success 'the map shows the nodes' grep -F '172.16.0.0       -C.........NNN..' <(cluster_cli network map)
+  expect_success 'nodes have names' resolves laptop node-1.node.bramble.internal 172.16.0.1 172.16.0.11
+  expect_success 'addresses have names' resolves laptop 172.16.0.11 172.16.0.1 node-1.node.bramble.internal
+}
+# The laptop with an address that it gave itself: as a teacher does where DHCP is off.
+in_laptop_static() { in_host laptop ip address replace 172.16.0.210/24 dev eth0; }
+
+strangers_get_no_address_until_guests_are_on() {
+  local script=$scratch/lease
+  # shellcheck disable=SC2016  # udhcpc's script has variables of its own
+  printf '#!/bin/sh\n[ "$1" != bound ] || echo "$ip/$mask" >%s\n' "$scratch/leased" >"$script"
+  chmod +x "$script"
+  in_host laptop ip address flush dev eth0
+  expect_failure 'a stranger is not answered' '' in_host laptop busybox udhcpc -i eth0 -n -q -t 2 -T 1 -s "$script"
+  expect_success 'guests on' cluster_cli network change --guests on
+  expect_success 'a guest is' wait_for 20 in_host laptop busybox udhcpc -i eth0 -n -q -t 2 -T 1 -s "$script"
+  expect_success 'with an address of the range' grep -E '^172\.16\.0\.2(0[0-9]|1[0-9]|2[0-3])/24$' "$scratch/leased"
+  expect_success 'the lease is listed' wait_for 10 leased_address
+  expect_success 'guests off' cluster_cli network change --guests off
+  in_host laptop ip address replace 172.16.0.210/24 dev eth0
+}
+leased_address() { cluster_cli address list --filter state=leased -o name | grep -F "$(cut -d/ -f1 "$scratch/leased")"; }
+
+containers_are_reached_by_name_and_by_group() {
+  expect_success 'run web' cluster_cli container run web --image busybox --node node-1 --group web
+  expect_success 'run closed' cluster_cli container run closed --image busybox --node node-2
+  expect_success 'it has a name' wait_for 10 resolves laptop web.bramble.internal 172.16.0.1 "$(address_of web)"
+  expect_success 'the laptop reads its page' wait_for 10 page_at laptop "$(address_of web)"
+  expect_failure 'and not that of what is closed' '' page_at laptop "$(address_of closed)"
+  expect_success 'open it' cluster_cli security-group rule default add in tcp 80
+  expect_success 'open within a second' wait_for 1 page_at laptop "$(address_of closed)"
+  expect_success 'close it' cluster_cli security-group rule default delete in tcp 80
+  sleep 1
+  expect_failure 'closed within a second' '' page_at laptop "$(address_of closed)"
+  expect_success 'the project may' wait_for 5 web_asks "$(address_of closed)"
+}
+
+# From the container web.  Busybox's static wget cannot look up names with glibc.
+web_asks() { # address
+  cluster_cli container exec web -- sh -c "printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 $1 80 | grep -q Bramble"
+}
+
+a_floating_ip_moves() {
+  expect_success 'attach' cluster_cli floating-ip attach web 172.16.0.230
+  expect_success 'reached there' wait_for 5 page_at laptop 172.16.0.230
+  cli_refuses 'attached twice' 'web' floating-ip attach closed 172.16.0.230
+  expect_success 'run the other' cluster_cli container run web2 --image busybox --node node-3 --group web
+  expect_success 'move' cluster_cli floating-ip attach web2 172.16.0.230 --move
+  expect_success 'within a second' wait_for 1 page_at laptop 172.16.0.230
+  expect_equal 'on its node' "$(cluster_cli floating-ip list -o json | jq -r '.items[0].node')" node-3
+  in_host switch ip link set p-node-3 down
+  expect_success 'the node falls silent' wait_for 60 is node_state node-3 suspect
+  cli_refuses 'a silent holder keeps it' 'silent' floating-ip attach web 172.16.0.230 --move
+  expect_success 'unless it is off' cluster_cli floating-ip attach web 172.16.0.230 --move --force
+  in_host switch ip link set p-node-3 up
+  expect_success 'the node is back' wait_for 60 is node_state node-3 ready
+  expect_success 'detach' cluster_cli floating-ip detach 172.16.0.230
+  sleep 1
+  expect_failure 'gone' '' page_at laptop 172.16.0.230
+}
+
+the_uplink_is_used() {
+  expect_failure 'nothing is let out' '' cluster_cli container exec web -- ping -c 1 -W 1 192.0.2.2
+  expect_success 'masquerade' cluster_cli network change --masquerade on
+  expect_success 'out' wait_for 5 cluster_cli container exec web -- ping -c 1 -W 1 192.0.2.2
+  expect_success 'forward' cluster_cli port-forward add 8080 web:80
+  expect_success 'in' wait_for 5 page_at outside 192.0.2.1:8080
+  cli_refuses 'a port twice' 'is forwarded to container "web"' port-forward add 8080 closed:80
+  in_host controller nft flush ruleset
+  expect_success 'back after a flush' wait_for 5 page_at outside 192.0.2.1:8080
+  expect_success 'forward no more' cluster_cli port-forward delete 8080
+  expect_success 'masquerade no more' cluster_cli network change --masquerade off
+  sleep 3
+  expect_failure 'nothing is let out again' '' cluster_cli container exec web -- ping -c 1 -W 1 192.0.2.2
+}
+
+dnsmasq_comes_back() {
+  local pid
+  pid=$(in_host controller pgrep -f "$CLUSTER_STATE/controller/run/dnsmasq" | head -n 1)
+  kill -KILL "$pid"
+  expect_success 'names are answered again' wait_for 10 resolves laptop web.bramble.internal 172.16.0.1 "$(address_of web)"
+}
+
+a_rival_is_found() {
+  expect_success 'nothing is wrong yet' cluster_cli cluster doctor
+  network_host rival 192.168.7.1/24
+  in_host rival dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --pid-file= --port=0 --no-ping \
+    --dhcp-authoritative --dhcp-leasefile="$scratch/rival" --dhcp-range=192.168.7.50,192.168.7.60 >/dev/null 2>&1 &
+  expect_success 'an event says so' wait_for 75 event_seen network.rival_dhcp
+  expect_success 'the doctor says so' grep -F 'network rival-dhcp' <(cluster_cli cluster doctor || true)
+}
+
+the_controller_may_be_away() {
+  local web
+  web=$(address_of web)
+  kill_program controller bramble-controller
+  expect_success 'addresses stay' page_at laptop "$web"
+  expect_success 'nodes answer names' in_container node-1 nslookup closed.bramble.internal
+  controller_start
+  expect_success 'names are served again' wait_for 10 resolves laptop web.bramble.internal 172.16.0.1 "$web"
+}
+# In the container web, by its node: the API is away.
+in_container() { # node command…
+  local pid
+  pid=$(init_pid)
+  shift
+  nsenter --target "$pid" --net --mount --uts --pid -- "$@"
+}
+init_pid() {
+  local pid
+  for pid in $(cgroup_pids node-1); do
+    if awk '$1 == "NSpid:" { exit !(NF == 4 && $4 == 1) }' "/proc/$pid/status" 2>/dev/null; then
+      printf '%s\n' "$pid"
+      return
+    fi
+  done
+  return 1
+}
+kill_program() { # host program
+  local pid
+  for pid in $(cgroup_pids "$1"); do
+    if [ "$(basename "$(readlink "/proc/$pid/exe")")" = "$2" ]; then
+      kill -KILL "$pid"
+      wait_for 5 eval "[ ! -e /proc/$pid ]"
+    fi
+  done
+}
+
+bad_input_is_refused() {
+  cli_refuses 'overlapping ranges' 'overlap' network change --guest-range 172.16.0.190-172.16.0.223
+  cli_refuses 'outside' 'outside' address reserve x --address 172.16.9.9
+  cli_refuses 'the network address' 'network' address reserve x --address 172.16.0.0
+  cli_refuses 'the broadcast address' 'broadcast' address reserve x --address 172.16.0.255
+  cli_refuses 'the gateway' "controller's own" address reserve x --address 172.16.0.1
+  cli_refuses 'port 0' '1 to 65535' security-group rule web add in tcp 0
+  cli_refuses 'port 70000' '1 to 65535' security-group rule web add in tcp 70000
+  cli_refuses 'not a label' 'a name is' address reserve 'Bad_Name'
+  cli_refuses 'too small a prefix' 'addresses in|/16 to /28' network change --prefix 10.9.0.0/29
+}
+
+the_prefix_is_changed() {
+  local id
+  id=$(container web .id)
+  expect_success 'the plan shows what moves' grep -E 'container +web +172\.16\.0\.[0-9]+ +10\.7\.0\.' \
+    <(cluster_cli network change --prefix 10.7.0.0/24 --dry-run)
+  expect_equal 'and changes nothing' "$(network .prefix)" 172.16.0.0/24
+  expect_success 'change' cluster_cli network change --prefix 10.7.0.0/24
+  for number in 1 2 3; do
+    expect_success "node-$number stays with us" wait_for 60 is node_state "node-$number" ready
+  done
+  expect_equal 'the same container' "$(container web .id)" "$id"
+  in_host laptop ip address replace 10.7.0.210/24 dev eth0
+  expect_success 'reached at its new address' wait_for 60 page_at laptop "$(address_of web)"
+  expect_success 'by its name' resolves laptop web.bramble.internal 10.7.0.1 "$(address_of web)"
+}
+
+bring_up
+in_laptop_static
+the_network_is_shown
+strangers_get_no_address_until_guests_are_on
+containers_are_reached_by_name_and_by_group
+a_floating_ip_moves
+the_uplink_is_used
+dnsmasq_comes_back
+bad_input_is_refused
+the_controller_may_be_away
+a_rival_is_found
+the_prefix_is_changed
+end_of_test
