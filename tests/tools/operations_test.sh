@@ -28,6 +28,7 @@ degraded_values() {
   sources node/runtime | found 'settings\.push_back\(\s*\{\s*"[a-z]+"'
 }
 problem_codes() {
+  grep -ohE 'kCode[A-Za-z]+\[\] = "[a-z_]+"' api/*.h | found '"[a-z_]+"'
   sources api | found 'StatusCode::k[A-Za-z]+, [0-9]+, "[a-z_]+"'
   sources base | grep -oP '\bProblem\((?:[0-9]+|[^;"]*?[0-9]+),\s*(?:[a-z_]+ \? "[a-z_]+" : )?"[a-z_]+"' | found '"[a-z_]+"'
   sources controller node | grep -oP 'WithCode\((?:(?!WithCode).){0,600}?,\s*"[a-z_]+"\)' | grep -oP ',\s*"[a-z_]+"\)$' | found '"[a-z_]+"'
