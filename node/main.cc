@@ -15,8 +15,10 @@
 #include "node/flags.h"
 #include "node/health/indicator.h"
 #include "node/images/disk_image_cache.h"
+#include "node/network/name_servers.h"
 #include "node/runtime/apparmor.h"
 #include "node/runtime/cgroup_mounts.h"
+#include "node/runtime/lxc_config.h"
 #include "node/runtime/lxc_runtime.h"
 #include "node/service/node_service.h"
 #include "node/service/status_text.h"
@@ -174,6 +176,27 @@ std::function<std::string(const ContainerId&)> CgroupOf(const Logger& log) {
   };
 }
 
+// Without one no container starts; the agent goes on, and says why.
+std::unique_ptr<PacketFilter> OpenPacketFilter(asio::io_context& loop, Logger log) {
+  absl::StatusOr<std::unique_ptr<NftPacketFilter>> filter = NftPacketFilter::Open(loop, log);
+  if (!filter.ok()) {
+    log.Error("firewall_failed", {{"error", filter.status()}});
+    return std::make_unique<NoPacketFilter>(filter.status());
+  }
+  return *std::move(filter);
+}
+
+absl::StatusOr<std::unique_ptr<ArpChannel>> OpenArp(asio::io_context& loop,
+                                                    const std::string& interface,
+                                                    PacketArpChannel::Hear hear) {
+  absl::StatusOr<std::unique_ptr<PacketArpChannel>> opened =
+      PacketArpChannel::Open(loop, interface, hear);
+  if (!opened.ok()) {
+    return opened.status();
+  }
+  return std::unique_ptr<ArpChannel>(*std::move(opened));
+}
+
 int Run(const NodeConfig& config, NodeFlags::Verb verb) {
   StderrLogSink sink(StderrLogSink::JournalReadsStderr());
   LogLevel level = LogLevel::kInfo;
@@ -222,21 +245,30 @@ int Run(const NodeConfig& config, NodeFlags::Verb verb) {
   const bool sets_clock = MaySetClock(config) && SystemWallSetter::Allowed();
   // What systemd goes by too (systemd(1), "/usr/lib/clock-epoch"), and this program itself.
   const WallTime floor = BuildTimeFloor({"/usr/lib/clock-epoch", "/proc/self/exe"});
-  NodeService service({.loop = loop,
-                       .clock = clock,
-                       .random = random,
-                       .disk = disk,
-                       .runtime = runtime,
-                       .access = runtime,
-                       .images = images,
-                       .network = network,
-                       .indicator = indicator,
-                       .machine = RunMachine,
-                       .cgroup_of = CgroupOf(log),
-                       .wall_setter = sets_clock ? &wall_setter : nullptr,
-                       .time_floor = floor,
-                       .log = log},
-                      config, *std::move(key));
+  const std::unique_ptr<PacketFilter> filter = OpenPacketFilter(loop, log);
+  IpPortSetup ports(log);
+  NameServers names(loop, config.network.bridge, random, log);
+  NodeService service(
+      {.loop = loop,
+       .clock = clock,
+       .random = random,
+       .disk = disk,
+       .runtime = runtime,
+       .access = runtime,
+       .images = images,
+       .network = network,
+       .indicator = indicator,
+       .filter = *filter,
+       .ports = ports,
+       .names = names,
+       .open_arp = [&loop](const std::string& interface,
+                           PacketArpChannel::Hear hear) { return OpenArp(loop, interface, hear); },
+       .machine = RunMachine,
+        .cgroup_of = CgroupOf(log),
+       .wall_setter = sets_clock ? &wall_setter : nullptr,
+       .time_floor = floor,
+       .log = log},
+      config, *std::move(key));
   absl::Status ended;
   {
     Scope scope(loop, log);

@@ -39,6 +39,7 @@ Agent::Agent(Parts parts, Options options)
       images_(parts.images),
       source_(parts.source),
       leases_(parts.leases),
+      network_(parts.network),
       journal_(parts.journal),
       disk_(parts.disk),
       log_(parts.log),
@@ -90,6 +91,7 @@ asio::awaitable<absl::Status> Agent::Start() {
   }
   core_.Recover(std::move(held), std::move(cached), clock_.Boot());
   started_ = true;
+  TellNetwork();
   Spawn(scope_, "agent_wake", WakeWhenDue());
   Spawn(scope_, "agent_journal", KeepJournal());
   Pump();
@@ -154,6 +156,7 @@ asio::awaitable<void> Agent::Carry(Action action) {
   }
   core_.OnDone(id, kind, done.status(), done.value_or(Started{}), clock_.Boot());
   carried_out_.Set();
+  TellNetwork();
   if (auto early = early_exits_.extract(id); !early.empty() && done.ok()) {
     OnExit(early.mapped());
   }
@@ -204,6 +207,10 @@ asio::awaitable<absl::StatusOr<Started>> Agent::StartContainer(api::NodeContaine
     if (!held.ok()) {
       co_return held;
     }
+  }
+  const absl::Status guarded = co_await network_.Prepare(std::move(container));
+  if (!guarded.ok()) {
+    co_return guarded;
   }
   absl::StatusOr<RuntimeContainer> running = co_await runtime_.Start(*std::move(spec));
   if (!running.ok()) {
@@ -329,6 +336,7 @@ void Agent::OnExit(const RuntimeExitEvent& event) {
                                  {"code", ended.code.value_or(-1)},
                                  {"reboot", ended.reboot}});
   core_.OnExited(event.id, ended, clock_.Boot());
+  TellNetwork();
   Pump();
 }
 
@@ -367,6 +375,7 @@ Acceptance Agent::OnDesired(const api::Desired& desired) {
           container.id);  // journalled with the rest; a lack of ranges shows at the start
     }
     journal_dirty_.Set();
+    TellNetwork();
   }
   Pump();
   return accepted;
@@ -420,6 +429,32 @@ void Agent::TellLeaseGuard() {
   protected_ = now;
   protected_until_ = core_.lease_until();
   leases_.Protect(std::move(now), protected_until_, stop_after_lease_);
+}
+
+void Agent::TellNetwork() {
+  if (!started_) {
+    return;
+  }
+  std::map<ContainerId, NetworkContainer> all;
+  for (api::NodeContainer& container : core_.desired()) {
+    const ContainerId id = container.id;
+    all[id].definition = std::move(container);
+  }
+  for (const auto& [id, container] : containers_) {
+    NetworkContainer& known = all[id];
+    if (known.definition.id.empty()) {
+      known.definition = HeldOf(container).definition;
+    }
+    if (container.init_pid != 0) {
+      known.init_pid = container.init_pid;
+      known.init_start_ticks = container.init_start_ticks;
+    }
+  }
+  std::vector<NetworkContainer> containers;
+  for (auto& [id, container] : all) {
+    containers.push_back(std::move(container));
+  }
+  network_.SetContainers(std::move(containers));
 }
 
 std::optional<api::Report> Agent::TakeReport(bool full) {

@@ -24,6 +24,7 @@
 #include "node/agent/runtime_mapping.h"
 #include "node/images/image_cache.h"
 #include "node/journal/journal.h"
+#include "node/network/container_network.h"
 #include "node/runtime/container_runtime.h"
 
 namespace bramble::node {
@@ -65,6 +66,7 @@ class Agent {
     ImageCache& images;
     ImageSource& source;
     LeaseGuard& leases;
+    ContainerNetwork& network;
     Journal& journal;
     Lane& disk;  // where the journal is written
     Logger log;
@@ -133,6 +135,7 @@ class Agent {
   void LoadJournal(DesiredRecord& desired);
   void SaveNotes();
   void TellLeaseGuard();
+  void TellNetwork();
   void RefreshImages();
 
   asio::io_context& loop_;
@@ -141,6 +144,7 @@ class Agent {
   ImageCache& images_;
   ImageSource& source_;
   LeaseGuard& leases_;
+  ContainerNetwork& network_;
   Journal& journal_;
   Lane& disk_;
   const Logger log_;

@@ -40,7 +40,10 @@ bool NeedsRebuild(const api::NodeContainer& held, const api::NodeContainer& want
 
 // A lower counter is a controller that was set back: no reason to touch what runs.
 bool NeedsRestart(const api::NodeContainer& held, const api::NodeContainer& wanted) {
-  return wanted.spec.restart_count > held.spec.restart_count || NeedsRebuild(held, wanted);
+  // Init found its address set, and keeps it to its end.
+  const bool moved = !wanted.address.empty() && !held.address.empty() &&
+                     (held.address != wanted.address || held.mac != wanted.mac);
+  return moved || wanted.spec.restart_count > held.spec.restart_count || NeedsRebuild(held, wanted);
 }
 
 bool NeedsAdjust(const api::NodeContainer& held, const api::NodeContainer& wanted) {

@@ -7,22 +7,17 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include "node/network/container_network.h"
 
 namespace bramble::node {
 namespace {
 
-constexpr size_t kMaxDnsServers = 3;   // glibc's MAXNS
-constexpr size_t kInterfaceTail = 12;  // with "vb-" in front 15 bytes: IFNAMSIZ - 1
-constexpr int kSignalBase = 128;       // as a shell tells a death by signal
-
-std::string HostInterface(const ContainerId& id) {
-  const std::string& text = id.str();
-  return "vb-" + (text.size() > kInterfaceTail ? text.substr(text.size() - kInterfaceTail) : text);
-}
+constexpr size_t kMaxDnsServers = 3;  // glibc's MAXNS
+constexpr int kSignalBase = 128;      // as a shell tells a death by signal
 
 absl::StatusOr<RuntimeNic> NicOf(const api::NodeContainer& container, const std::string& bridge) {
   RuntimeNic nic{
-      .bridge = bridge, .host_interface = HostInterface(container.id), .mac = container.mac};
+      .bridge = bridge, .host_interface = HostInterfaceOf(container.id), .mac = container.mac};
   BRAMBLE_ASSIGN_OR_RETURN(nic.address, Ipv4Interface::Parse(container.address));
   if (!container.gateway.empty()) {
     BRAMBLE_ASSIGN_OR_RETURN(nic.gateway, Ipv4::Parse(container.gateway));
@@ -34,6 +29,7 @@ absl::StatusOr<RuntimeNic> NicOf(const api::NodeContainer& container, const std:
     }
   }
   nic.search_domain = container.search_domain;
+  nic.floating = container.floating_addresses;
   return nic;
 }
 

@@ -11,6 +11,8 @@ constexpr uint16_t kControllerPort = 8444;
 constexpr size_t kMaxControllers = 16;
 constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
 constexpr int64_t kIdsPerRange = 65536;
+constexpr int kShortestPrefix = 16;
+constexpr int kLongestPrefix = 28;
 
 // A name of a network interface as the kernel takes it, and nothing that `ip` reads otherwise.
 bool IsInterfaceName(std::string_view text) {
@@ -34,6 +36,18 @@ void ReadNetwork(ConfigReader reader, NodeNetworkConfig& network, ConfigReader& 
   network.port = reader.String("port", network.port);
   const std::string address = reader.String("address");
   network.gateway = reader.Address("gateway", network.gateway);
+  network.uplink = reader.String("uplink", network.uplink);
+  if (network.uplink != "auto" && network.uplink != "bridged" && network.uplink != "routed") {
+    reader.Fail("uplink", "write \"auto\", \"bridged\" or \"routed\"");
+  }
+  const std::string prefix = reader.String("prefix", network.prefix.str());
+  if (absl::StatusOr<Ipv4Prefix> parsed = Ipv4Prefix::Parse(prefix); !parsed.ok()) {
+    reader.Fail("prefix", MessageOf(parsed.status()));
+  } else if (parsed->length() < kShortestPrefix || parsed->length() > kLongestPrefix) {
+    reader.Fail("prefix", "write a network from /16 to /28, such as \"172.16.0.0/24\"");
+  } else {
+    network.prefix = *parsed;
+  }
   if (!IsInterfaceName(network.bridge)) {
     reader.Fail("bridge", "write the name of an interface, such as \"br0\"");
   }
@@ -141,6 +155,8 @@ std::string FormatNodeConfig(const NodeConfig& config) {
                  "\nlog_level = ", Quoted(config.log_level), "\n");
   text += StrCat("\n[network]\nmanage = ", network.manage ? "true" : "false",
                  "\nbridge = ", Quoted(network.bridge), "\nport = ", Quoted(network.port), "\n");
+  text += StrCat("uplink = ", Quoted(network.uplink), "\nprefix = ", Quoted(network.prefix.str()),
+                 "\n");
   if (!network.address.address.empty()) {
     text += StrCat("address = ", Quoted(network.address.str()), "\n");
   }

@@ -21,6 +21,12 @@ struct NodeNetworkConfig {
   std::string port = "eth0";   // enslaved to the bridge; empty: none
   Ipv4Interface address;       // of the node, "172.16.0.11/24"; 0.0.0.0: as the port has it
   Ipv4 gateway;                // 0.0.0.0: as the port has it
+  // How containers reach the LAN: "bridged" through the port, "routed" beside it with proxy ARP,
+  // where it takes no foreign MACs; "auto": routed over Wi-Fi and where that is found out.
+  std::string uplink = "auto";
+  // The cluster's, until the controller says another: a node without an address takes one of its
+  // node range.
+  Ipv4Prefix prefix = Ipv4Prefix(Ipv4(0xac100000u), 24);
 };
 
 struct NodeConfig {

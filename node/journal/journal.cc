@@ -114,6 +114,21 @@ absl::StatusOr<std::optional<T>> LoadAs(Record& record, Decode decode) {
   return *std::move(decoded);
 }
 
+// Records of what the controller sent are its messages.
+template <typename T>
+absl::StatusOr<std::optional<T>> LoadMessage(Record& record) {
+  BRAMBLE_ASSIGN_OR_RETURN(const std::optional<std::string> text, record.Load());
+  if (!text.has_value() || text->empty()) {
+    return std::nullopt;
+  }
+  absl::StatusOr<api::ControllerMessage> message = api::DecodeControllerMessage(*text);
+  if (!message.ok() || !std::holds_alternative<T>(*message)) {
+    return absl::DataLossError(message.ok() ? ToAbsl("another message")
+                                            : message.status().message());
+  }
+  return std::get<T>(*std::move(message));
+}
+
 }  // namespace
 
 Journal::Journal(Disk& disk, NodePaths paths)
@@ -121,7 +136,9 @@ Journal::Journal(Disk& disk, NodePaths paths)
       paths_(std::move(paths)),
       identity_(MakeRecord("identity")),
       desired_(MakeRecord("desired")),
-      session_(MakeRecord("session")) {}
+      session_(MakeRecord("session")),
+      network_(MakeRecord("network")),
+      names_(MakeRecord("names")) {}
 
 Record Journal::MakeRecord(const char* name) {
   return Record(disk_, {paths_.Record(name, 0), paths_.Record(name, 1)});
@@ -154,6 +171,20 @@ absl::StatusOr<std::optional<DesiredRecord>> Journal::LoadDesired() {
 absl::Status Journal::SaveDesired(const DesiredRecord& desired) {
   return desired_.Save(json::serialize(ToJson(desired)));
 }
+
+absl::StatusOr<std::optional<api::NodeNetwork>> Journal::LoadNetwork() {
+  return LoadMessage<api::NodeNetwork>(network_);
+}
+
+absl::Status Journal::SaveNetwork(const api::NodeNetwork& network) {
+  return network_.Save(api::Encode(network));
+}
+
+absl::StatusOr<std::optional<api::Names>> Journal::LoadNames() {
+  return LoadMessage<api::Names>(names_);
+}
+
+absl::Status Journal::SaveNames(const api::Names& names) { return names_.Save(api::Encode(names)); }
 
 absl::StatusOr<std::optional<SessionRecord>> Journal::LoadSession() {
   return LoadAs<SessionRecord>(session_, SessionFromJson);

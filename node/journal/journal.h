@@ -62,6 +62,10 @@ class Journal {
   absl::Status ForgetIdentity();
   absl::StatusOr<std::optional<DesiredRecord>> LoadDesired();
   absl::Status SaveDesired(const DesiredRecord& desired);
+  absl::StatusOr<std::optional<api::NodeNetwork>> LoadNetwork();
+  absl::Status SaveNetwork(const api::NodeNetwork& network);
+  absl::StatusOr<std::optional<api::Names>> LoadNames();
+  absl::Status SaveNames(const api::Names& names);
   absl::StatusOr<std::optional<SessionRecord>> LoadSession();
   absl::Status SaveSession(const SessionRecord& session);
 
@@ -75,6 +79,8 @@ class Journal {
   Record identity_;
   Record desired_;
   Record session_;
+  Record network_;
+  Record names_;
 };
 
 }  // namespace bramble::node

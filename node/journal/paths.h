@@ -12,6 +12,9 @@ namespace bramble::node {
 //   ├── identity.{0,1}                  who it is: id, name, certificate, CA, the controller's key
 //   ├── desired.{0,1}                   the last desired state
 //   ├── session.{0,1}                   the rolling session value
+//   ├── network.{0,1}                   addresses, sets and rules, as the controller last sent them
+//   ├── names.{0,1}                     the name zone, likewise
+//   ├── uplink-routed                   it was found out that the uplink takes no foreign MACs
 //   ├── containers/                     of node/runtime
 //   └── images/                         of node/images
 //
@@ -30,6 +33,7 @@ struct NodePaths {
   }
   std::filesystem::path Containers() const { return state / "containers"; }
   std::filesystem::path Images() const { return state / "images"; }
+  std::filesystem::path UplinkRouted() const { return state / "uplink-routed"; }
   std::filesystem::path Notes() const { return run / "notes.json"; }
   std::filesystem::path StatusSocket() const { return run / "node.sock"; }
   std::filesystem::path LeaseSocket() const { return run / "lease.sock"; }

@@ -21,6 +21,14 @@ struct BridgeSetting {
   std::string port;                      // empty: none
   std::optional<Ipv4Interface> address;  // nullopt: what the port has is taken over
   Ipv4 gateway;                          // empty: as it is
+  std::vector<Ipv4Interface> dropped;    // no longer this node's
+
+  // The port takes no foreign MACs: it stays out of the bridge, the address is on it, and the
+  // containers' addresses are routed to the bridge and answered for by ARP on the port.
+  bool routed = false;
+  std::vector<Ipv4> containers;
+
+  friend bool operator==(const BridgeSetting&, const BridgeSetting&) = default;
 };
 
 // What is there, as `ip -json` tells it.
@@ -29,6 +37,7 @@ struct LinkFacts {
   std::string mac;
   std::string master;  // the bridge that it is a port of; empty: none
   bool up = false;
+  int mtu = 0;
   std::vector<Ipv4Interface> addresses;  // of global scope
 };
 struct RouteFacts {
@@ -38,12 +47,18 @@ struct RouteFacts {
 struct NetworkFacts {
   std::vector<LinkFacts> links;
   std::vector<RouteFacts> default_routes;
+  std::vector<Ipv4> bridge_routes;  // single addresses that are routed to the bridge
+  std::vector<Ipv4> proxied;        // that are answered for by ARP on the port
 
   const LinkFacts* Find(std::string_view name) const;
 };
 
 // Reads `ip -json address show` and `ip -json route show default`.
 absl::StatusOr<NetworkFacts> ParseNetworkFacts(std::string_view addresses, std::string_view routes);
+
+// Reads `ip -json -4 route show dev BRIDGE` or `ip -json -4 neigh show proxy dev PORT`: the single
+// addresses in it.
+absl::StatusOr<std::vector<Ipv4>> ParseSingleAddresses(std::string_view list);
 
 // Lines for `ip -batch`, in an order that may be cut short anywhere and then done again: an address
 // is on the bridge before it is taken from the port.  Empty: all is as it should be.

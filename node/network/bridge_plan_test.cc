@@ -96,6 +96,52 @@ TEST(BridgePlanTest, WithoutAPortTheBridgeStandsAlone) {
                           "link set dev br0 up", "address add 172.16.0.11/24 dev br0"));
 }
 
+BridgeSetting Routed() {
+  BridgeSetting setting = Setting();
+  setting.routed = true;
+  setting.containers = {Ipv4::Parse("172.16.0.64").value()};
+  return setting;
+}
+
+TEST(BridgePlanTest, RoutedThePortKeepsItsAddressAndEachContainerIsARoute) {
+  const NetworkFacts facts = ParseNetworkFacts(kAddresses, kRoutes).value();
+  EXPECT_THAT(Plan(Routed(), facts),
+              ElementsAre("link add name br0 type bridge stp_state 0 forward_delay 0",
+                          "link set dev br0 up", "address add 172.16.0.11/24 dev eth0",
+                          "route replace 172.16.0.64/32 dev br0",
+                          "neigh replace proxy 172.16.0.64 dev eth0"));
+}
+
+TEST(BridgePlanTest, WhatWasBridgedBecomesRoutedAndWhatWentIsTakenAway) {
+  const Ipv4Interface own = Ipv4Interface::Parse("172.16.0.11/24").value();
+  NetworkFacts facts;
+  facts.links = {{.name = "br0", .mac = "dc:a6:32:00:00:01", .up = true, .addresses = {own}},
+                 {.name = "eth0", .mac = "dc:a6:32:00:00:01", .master = "br0", .up = true}};
+  facts.default_routes = {{.gateway = Ipv4::Parse("172.16.0.1").value(), .device = "br0"}};
+  facts.bridge_routes = facts.proxied = {Ipv4::Parse("172.16.0.65").value()};
+  EXPECT_THAT(
+      Plan(Routed(), facts),
+      ElementsAre("link set dev eth0 nomaster", "address add 172.16.0.11/24 dev eth0",
+                  "route replace default via 172.16.0.1 dev eth0",
+                  "address del 172.16.0.11/24 dev br0", "route replace 172.16.0.64/32 dev br0",
+                  "neigh replace proxy 172.16.0.64 dev eth0", "route del 172.16.0.65/32 dev br0",
+                  "neigh del proxy 172.16.0.65 dev eth0"));
+}
+
+TEST(BridgePlanTest, AnAddressThatIsNoLongerTheNodesIsTakenAway) {
+  NetworkFacts facts;
+  facts.links = {{.name = "br0",
+                  .mac = "dc:a6:32:00:00:01",
+                  .up = true,
+                  .addresses = {Ipv4Interface::Parse("172.16.0.11/24").value(),
+                                Ipv4Interface::Parse("172.16.0.12/24").value()}},
+                 {.name = "eth0", .mac = "dc:a6:32:00:00:01", .master = "br0", .up = true}};
+  BridgeSetting setting = Setting();
+  setting.dropped = {Ipv4Interface::Parse("172.16.0.12/24").value(),
+                     Ipv4Interface::Parse("172.16.0.11/24").value()};
+  EXPECT_THAT(Plan(setting, facts), ElementsAre("address del 172.16.0.12/24 dev br0"));
+}
+
 TEST(BridgePlanTest, NamesAPortThatIsNotThere) {
   const absl::StatusOr<std::vector<std::string>> plan = PlanBridge(Setting(), NetworkFacts());
   EXPECT_EQ(plan.status().code(), absl::StatusCode::kFailedPrecondition);

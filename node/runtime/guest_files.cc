@@ -39,9 +39,19 @@ std::string ResolverOf(const RuntimeNic& nic) {
   return text;
 }
 
+// `before` and `after` around each floating address.
+std::string FloatingOf(const RuntimeNic& nic, std::string_view before, std::string_view after) {
+  std::string text;
+  for (const Ipv4 address : nic.floating) {
+    text += StrCat(before, address.str(), after);
+  }
+  return text;
+}
+
 std::string NetworkdOf(const RuntimeNic& nic) {
   std::string text =
       StrCat("# Written by Bramble.\n[Match]\nName=eth0\n\n[Network]\nAddress=", nic.address.str(),
+             FloatingOf(nic, "\nAddress=", "/32"),
              "\nDHCP=no\nLinkLocalAddressing=no\nIPv6AcceptRA=no\nKeepConfiguration=static\n");
   if (!nic.gateway.empty()) {
     text += StrCat("Gateway=", nic.gateway.str(), "\n");
@@ -56,14 +66,16 @@ std::string NetworkdOf(const RuntimeNic& nic) {
 }
 
 std::string IfupdownOf(const RuntimeNic& nic) {
-  // The address is there already, and `ip address add` would fail on it.
+  // The address is there already, and `ip address add` would fail on it.  busybox's ifup wants the
+  // mask on a line of its own.
   std::string text = StrCat(
       "# Written by Bramble.\nauto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet "
       "static\n    pre-up ip -4 address flush dev eth0 || true\n    address ",
-      nic.address.str(), "\n");
+      nic.address.address.str(), "\n    netmask ", nic.address.prefix().mask().str(), "\n");
   if (!nic.gateway.empty()) {
     text += StrCat("    gateway ", nic.gateway.str(), "\n");
   }
+  text += FloatingOf(nic, "    up ip address add ", "/32 dev eth0 || true\n");
   return text;
 }
 
@@ -71,7 +83,7 @@ std::string NetplanOf(const RuntimeNic& nic) {
   std::string text = StrCat(
       "# Written by Bramble.\nnetwork:\n  version: 2\n  ethernets:\n    eth0:\n      dhcp4: false\n"
       "      dhcp6: false\n      accept-ra: false\n      link-local: []\n      addresses: [\"",
-      nic.address.str(), "\"]\n");
+      nic.address.str(), "\"", FloatingOf(nic, ", \"", "/32\""), "]\n");
   if (!nic.gateway.empty()) {
     text += StrCat("      routes: [{to: default, via: ", nic.gateway.str(), "}]\n");
   }

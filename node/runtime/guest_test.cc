@@ -102,7 +102,8 @@ TEST_F(GuestTreeTest, WritesOnlyForTheSoftwareThatIsThere) {
 
   EXPECT_EQ(Read("etc/hostname"), "web\n");
   EXPECT_EQ(Read("etc/resolv.conf"), "nameserver 172.16.0.1\n");
-  EXPECT_THAT(Read("etc/network/interfaces"), HasSubstr("address 172.16.0.64/24"));
+  EXPECT_THAT(Read("etc/network/interfaces"),
+              HasSubstr("address 172.16.0.64\n    netmask 255.255.255.0\n"));
   EXPECT_FALSE(fs::exists(path_ + "/etc/systemd"));
   EXPECT_FALSE(fs::exists(path_ + "/etc/netplan"));
 }

@@ -53,6 +53,8 @@ struct RuntimeNic {
   std::vector<Ipv4> dns;       // at most 3
   std::string search_domain;
   int mtu = 0;  // 0: the bridge's
+  // Beside `address`, as single ones; whoever starts the container keeps them on while it runs.
+  std::vector<Ipv4> floating;
 
   friend bool operator==(const RuntimeNic&, const RuntimeNic&) = default;
 };

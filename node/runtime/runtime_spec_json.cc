@@ -8,6 +8,8 @@
 namespace bramble::node {
 namespace {
 
+constexpr size_t kMaxFloating = 256;
+
 constexpr size_t kMaxPathBytes = 4096;
 constexpr size_t kMaxEnvironment = 1024;
 constexpr int64_t kMaxSeconds = 86400;
@@ -65,6 +67,10 @@ json::object ToJson(const RuntimeNic& nic) {
   for (const Ipv4 server : nic.dns) {
     dns.push_back(json::string(server.str()));
   }
+  json::array floating;
+  for (const Ipv4 address : nic.floating) {
+    floating.push_back(json::string(address.str()));
+  }
   return {{"bridge", nic.bridge},
           {"host_interface", nic.host_interface},
           {"mac", nic.mac},
@@ -72,7 +78,21 @@ json::object ToJson(const RuntimeNic& nic) {
           {"gateway", nic.gateway.empty() ? "" : nic.gateway.str()},
           {"dns", std::move(dns)},
           {"search_domain", nic.search_domain},
-          {"mtu", nic.mtu}};
+          {"mtu", nic.mtu},
+          {"floating", std::move(floating)}};
+}
+
+std::vector<Ipv4> AddressesField(JsonObjectReader& reader, std::string_view key, size_t max) {
+  std::vector<Ipv4> addresses;
+  for (const std::string& text : reader.StringList(key, max)) {
+    const auto address = Ipv4::Parse(text);
+    if (!address.ok()) {
+      reader.Fail(key, MessageOf(address.status()));
+      break;
+    }
+    addresses.push_back(*address);
+  }
+  return addresses;
 }
 
 std::optional<RuntimeNic> NicField(JsonObjectReader& outer, std::string_view key) {
@@ -87,14 +107,8 @@ std::optional<RuntimeNic> NicField(JsonObjectReader& outer, std::string_view key
   nic.mac = reader.String("mac", {.max = 17, .allow_empty = false});
   nic.address = reader.Parsed<Ipv4Interface>("address");
   nic.gateway = reader.OptionalParsed<Ipv4>("gateway");
-  for (const std::string& text : reader.StringList("dns", 3)) {
-    const auto server = Ipv4::Parse(text);
-    if (!server.ok()) {
-      reader.Fail("dns", MessageOf(server.status()));
-      break;
-    }
-    nic.dns.push_back(*server);
-  }
+  nic.dns = AddressesField(reader, "dns", 3);
+  nic.floating = AddressesField(reader, "floating", kMaxFloating);
   nic.search_domain = reader.OptionalString("search_domain", {.max = 253}).value_or("");
   nic.mtu = static_cast<int>(reader.OptionalInt("mtu", {.min = 0, .max = 65535}).value_or(0));
   outer.Merge(reader.Finish());

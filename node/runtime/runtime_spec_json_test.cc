@@ -33,6 +33,7 @@ RuntimeSpec Spec() {
   nic.dns = {nic.gateway};
   nic.search_domain = "bramble.internal";
   nic.mtu = 1400;
+  nic.floating = {Ipv4::Parse("172.16.0.230").value()};
   spec.nic = nic;
   return spec;
 }

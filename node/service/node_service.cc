@@ -8,9 +8,8 @@
 namespace bramble::node {
 namespace {
 
-constexpr std::chrono::seconds kNetworkRetry{10};
-constexpr std::chrono::milliseconds kPortRetry{250};
-constexpr int kPortTries = 40;
+constexpr std::chrono::seconds kNetworkJournalPause{2};  // many changes are one write to the card
+constexpr std::chrono::seconds kNetworkJournalRetry{10};
 constexpr std::chrono::seconds kRuntimeRetry{2};
 constexpr int kRuntimeTries = 30;
 constexpr std::chrono::minutes kDiskCheck{10};
@@ -34,12 +33,30 @@ Agent::Options AgentOptions(const NodeConfig& config, const KernelRoots& roots,
           .cgroup_of = std::move(cgroup_of)};
 }
 
+LanKeeper::Options LanOptions(const NodeConfig& config, const KernelRoots& roots,
+                              const NodePaths& paths) {
+  LanKeeper::Options options;
+  options.bridge = config.network.bridge;
+  options.port = config.network.port;
+  options.mode = config.network.uplink == "routed"    ? LanMode::kRouted
+                 : config.network.uplink == "bridged" ? LanMode::kBridged
+                                                      : LanMode::kAuto;
+  if (!config.network.address.address.empty()) {
+    options.address = config.network.address;
+  }
+  options.gateway = config.network.gateway;
+  options.prefix = config.network.prefix;
+  options.serial = ReadInventory(InventoryOfThisMachine(roots, config.state_dir)).serial;
+  std::error_code ignored;
+  options.was_routed = std::filesystem::exists(paths.UplinkRouted(), ignored);
+  return options;
+}
+
 }  // namespace
 
 NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
     : loop_(parts.loop),
       clock_(parts.clock),
-      network_(parts.network),
       config_(std::move(config)),
       paths_{.state = config_.state_dir, .run = config_.run_dir},
       roots_{.proc = config_.proc_dir, .sys = config_.sys_dir},
@@ -47,12 +64,26 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
       journal_(parts.disk, paths_),
       source_(access_, disk_lane_, log_),
       leases_(loop_, paths_.LeaseSocket(), roots_.proc, log_),
+      lan_({.loop = loop_,
+            .clock = clock_,
+            .setup = parts.network,
+            .open_arp = config_.network.manage ? parts.open_arp : nullptr,
+            .log = log_},
+           LanOptions(config_, roots_, paths_)),
+      network_({.loop = loop_,
+                .clock = clock_,
+                .filter = parts.filter,
+                .ports = parts.ports,
+                .names = parts.names,
+                .announce = [this](MacAddress mac, Ipv4 address) { lan_.Announce(mac, address); },
+                .log = log_}),
       agent_({.loop = loop_,
               .clock = clock_,
               .runtime = parts.runtime,
               .images = parts.images,
               .source = source_,
               .leases = leases_,
+              .network = network_,
               .journal = journal_,
               .disk = disk_lane_,
               .log = log_},
@@ -74,6 +105,15 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
           loop_, paths_.StatusSocket(), [this] { return StatusText(); }, log_),
       network_dirty_(loop_),
       scope_(loop_, log_) {
+  lan_.on_change = [this] { OnLanChange(); };
+  lan_.on_arp = [this](const ArpFrame& frame) { network_.OnArp(frame); };
+  lan_.on_link_up = [this] { network_.AnnounceAll(); };
+  lan_.on_routed = [this] {
+    const absl::Status kept = WriteFileAtomically(paths_.UplinkRouted(), "");
+    if (!kept.ok()) {
+      log_.Warn("uplink_not_remembered", {{"error", kept}});
+    }
+  };
   leases_.SetListener([this](bool present, std::optional<BootTime> until) {
     agent_.OnLeaseHolder(present, until);
   });
@@ -91,19 +131,25 @@ Uplink::Options NodeService::UplinkOptions(const Parts& parts, PrivateKey key) {
   options.join_token = config_.join_token;
   options.controllers = config_.controllers;
   options.labels = config_.labels;
-  if (!config_.network.address.address.empty()) {
-    options.address = config_.network.address.address.str();
-  }
+  options.address = [this] {
+    return lan_.address().has_value() ? lan_.address()->address.str() : std::string();
+  };
   options.inventory = [this] {
     return ReadInventory(InventoryOfThisMachine(roots_, config_.state_dir));
   };
   options.conditions = [this] { return Conditions(); };
   options.on_address = [this](const std::string& address) {
-    if (!address.empty() && address != confirmed_address_) {
-      confirmed_address_ = address;
-      network_dirty_.Set();
+    if (const auto confirmed = Ipv4Interface::Parse(address); confirmed.ok()) {
+      OnConfirmed(*confirmed, confirmed->prefix());
+    }
+    const auto target = HostPort::Parse(uplink_.state().controller, kControllerPort);
+    if (const auto controller = Ipv4::Parse(target.ok() ? target->host : ""); controller.ok()) {
+      lan_.SetController(*controller);
     }
   };
+  options.on_network = [this](api::NodeNetwork network) { OnNetwork(std::move(network)); };
+  options.on_names = [this](api::Names names) { OnNames(std::move(names)); };
+  options.network_report = [this] { return NetworkReport(); };
   return options;
 }
 
@@ -116,24 +162,7 @@ asio::awaitable<absl::Status> NodeService::Start() {
   if (!opened.ok()) {
     co_return opened;
   }
-  if (const auto identity = journal_.LoadIdentity(); identity.ok() && identity->has_value()) {
-    confirmed_address_ = (*identity)->address;
-  }
-  if (config_.network.manage) {
-    // Containers need the bridge, so the first try comes before they start.
-    for (int tries = 0; tries < kPortTries; ++tries) {
-      network_status_ = co_await network_.Apply(Bridge());
-      if (!absl::IsFailedPrecondition(network_status_)) {
-        break;
-      }
-      co_await SleepFor(kPortRetry);  // after a boot the port may be a moment late
-    }
-    if (!network_status_.ok()) {
-      log_.Error("network_failed", {{"error", network_status_}});
-      network_dirty_.Set();
-    }
-    Spawn(scope_, "network", KeepNetwork());
-  }
+  co_await StartNetwork();
   absl::Status started;
   for (int tries = 0; tries < kRuntimeTries; ++tries) {
     started = co_await agent_.Start();
@@ -172,32 +201,119 @@ asio::awaitable<absl::Status> NodeService::Join() {
   co_return co_await uplink_.JoinOnly();
 }
 
-// What is set in the configuration, else what the controller said.
-BridgeSetting NodeService::Bridge() const {
-  BridgeSetting setting{.bridge = config_.network.bridge,
-                        .port = config_.network.port,
-                        .gateway = config_.network.gateway};
-  if (!config_.network.address.address.empty()) {
-    setting.address = config_.network.address;
-  } else if (const auto address = Ipv4Interface::Parse(confirmed_address_); address.ok()) {
-    setting.address = *address;
+// ---- the network
+
+asio::awaitable<void> NodeService::StartNetwork() {
+  if (auto network = journal_.LoadNetwork(); network.ok() && network->has_value()) {
+    network_.SetNetwork(**std::move(network));
+  } else if (!network.ok()) {
+    log_.Error("journal_lost", {{"error", network.status()}});
   }
-  return setting;
+  if (auto names = journal_.LoadNames(); names.ok() && names->has_value()) {
+    network_.SetNames(**std::move(names));
+  } else if (!names.ok()) {
+    log_.Error("journal_lost", {{"error", names.status()}});
+  }
+  if (const auto identity = journal_.LoadIdentity(); identity.ok() && identity->has_value()) {
+    if (const auto address = Ipv4Interface::Parse((*identity)->address); address.ok()) {
+      lan_.SetConfirmed(*address, address->prefix());
+    }
+  }
+  if (config_.network.manage) {
+    // Containers need the bridge, so the first try comes before they start.
+    co_await lan_.Start();
+    absl::StatusOr<std::unique_ptr<LinkWatch>> links = LinkWatch::Open(
+        loop_,
+        [this](const LinkChange& change) {
+          lan_.OnLink(change);
+          if (change.unknown || change.name.starts_with(kHostInterfacePrefix)) {
+            network_.OnPortChange();
+          }
+        },
+        log_);
+    if (links.ok()) {
+      links_ = *std::move(links);
+    } else {
+      log_.Warn("links_not_watched", {{"error", links.status()}});
+    }
+  } else if (!config_.network.address.address.empty()) {
+    network_.SetOwnAddress(config_.network.address.address);
+  }
+  network_dirty_.Reset();
+  Spawn(scope_, "network_journal", KeepNetworkJournal());
 }
 
-asio::awaitable<void> NodeService::KeepNetwork() {
+void NodeService::OnConfirmed(Ipv4Interface address, Ipv4Prefix prefix) {
+  if (config_.network.manage) {
+    lan_.SetConfirmed(address, prefix);
+  }
+}
+
+void NodeService::OnNetwork(api::NodeNetwork network) {
+  if (!network_.SetNetwork(std::move(network))) {
+    return;
+  }
+  const api::NodeNetwork& now = *network_.network();
+  if (!now.controllers.empty()) {
+    lan_.SetController(now.controllers.front());
+  }
+  OnConfirmed(now.address, now.prefix);
+  network_dirty_.Set();
+}
+
+void NodeService::OnNames(api::Names names) {
+  if (network_.SetNames(std::move(names))) {
+    network_dirty_.Set();
+  }
+}
+
+void NodeService::OnLanChange() {
+  network_.SetOwnAddress(lan_.address().value_or(Ipv4Interface()).address);
+  agent_.changed().Set();
+}
+
+api::NetworkReport NodeService::NetworkReport() const {
+  api::NetworkReport report;
+  lan_.FillReport(report);
+  network_.FillReport(report);
+  if (!network_journal_status_.ok()) {
+    report.errors.push_back(
+        StrCat("the journal cannot be written: ", MessageOf(network_journal_status_)));
+  }
+  return report;
+}
+
+// Writes what the controller said, and carries what follows from it to the rest of the node.
+asio::awaitable<void> NodeService::KeepNetworkJournal() {
   while (true) {
-    co_await network_dirty_.Wait();
-    network_dirty_.Reset();
-    const absl::Status applied = co_await network_.Apply(Bridge());
-    if (!applied.ok()) {
-      if (network_status_.ok()) {
-        log_.Error("network_failed", {{"error", applied}});
+    network_.changed().Reset();
+    lan_.SetContainers(network_.addresses());
+    agent_.changed().Set();
+    if (network_dirty_.is_set()) {
+      network_dirty_.Reset();
+      auto save = [this, network = network_.network(), names = network_.names()] {
+        absl::Status saved =
+            network.has_value() ? journal_.SaveNetwork(*network) : absl::OkStatus();
+        if (saved.ok() && names.has_value()) {
+          saved = journal_.SaveNames(*names);
+        }
+        return saved;
+      };
+      const absl::Status saved = co_await disk_lane_.Run(std::move(save));
+      if (saved.ok() != network_journal_status_.ok()) {
+        saved.ok() ? log_.Info("journal_works_again")
+                   : log_.Error("journal_failed", {{"error", saved}});
       }
-      network_dirty_.Set();
-      co_await SleepFor(kNetworkRetry);
+      network_journal_status_ = saved;
+      if (!saved.ok()) {
+        network_dirty_.Set();
+        co_await SleepFor(kNetworkJournalRetry);
+        continue;
+      }
+      co_await SleepFor(kNetworkJournalPause);
+      continue;
     }
-    network_status_ = applied;
+    co_await network_.changed().Wait();
   }
 }
 
@@ -216,10 +332,14 @@ asio::awaitable<void> NodeService::KeepDiskFree() {
 
 std::vector<api::Condition> NodeService::Conditions() const {
   std::vector<api::Condition> conditions = ReadConditions(roots_, ReadDiskSpace(config_.state_dir));
-  if (!network_status_.ok()) {
-    conditions.push_back({.type = "network-failed",
-                          .severity = "critical",
-                          .message = std::string(MessageOf(network_status_))});
+  for (api::Condition& condition : lan_.conditions()) {
+    conditions.push_back(std::move(condition));
+  }
+  api::NetworkReport report;
+  network_.FillReport(report);
+  for (const std::string& error : report.errors) {
+    conditions.push_back(
+        {.type = "container-network-failed", .severity = "critical", .message = error});
   }
   const std::set<ContainerId> starved = ReadOutOfMemory(roots_, kCgroupRoot);
   for (const api::ObservedContainer& container : agent_.Observe()) {

@@ -14,6 +14,8 @@
 #include "node/health/indicator.h"
 #include "node/health/inventory.h"
 #include "node/lease/lease_client.h"
+#include "node/network/cluster_network.h"
+#include "node/network/lan_keeper.h"
 #include "node/network/network_setup.h"
 #include "node/runtime/container_access.h"
 #include "node/service/status_server.h"
@@ -36,6 +38,11 @@ class NodeService {
     ImageCache& images;
     NetworkSetup& network;
     Indicator& indicator;
+    PacketFilter& filter;
+    PortSetup& ports;
+    NameService& names;
+    // None: no ARP, and no notices of interfaces (tests without a kernel).
+    LanKeeper::OpenArp open_arp;
     CommandRunner::Machine machine;
     std::function<std::string(const ContainerId&)> cgroup_of;  // as Agent::Options has it
     WallSetter* wall_setter = nullptr;  // nullptr: the machine's clock is not ours to set
@@ -63,15 +70,19 @@ class NodeService {
   std::string StatusText() const;
 
  private:
-  BridgeSetting Bridge() const;
-  asio::awaitable<void> KeepNetwork();
+  asio::awaitable<void> StartNetwork();
+  asio::awaitable<void> KeepNetworkJournal();
+  void OnConfirmed(Ipv4Interface address, Ipv4Prefix prefix);
+  void OnNetwork(api::NodeNetwork network);
+  void OnNames(api::Names names);
+  void OnLanChange();
+  api::NetworkReport NetworkReport() const;
   asio::awaitable<void> KeepDiskFree();
   std::vector<api::Condition> Conditions() const;
   Uplink::Options UplinkOptions(const Parts& parts, PrivateKey key);
 
   asio::io_context& loop_;
   const Clock& clock_;
-  NetworkSetup& network_;
   const NodeConfig config_;
   const NodePaths paths_;
   const KernelRoots roots_;
@@ -82,14 +93,16 @@ class NodeService {
   ControllerAccess access_;
   BlobSource source_;
   LeaseClient leases_;
+  LanKeeper lan_;
+  ClusterNetwork network_;
+  std::unique_ptr<LinkWatch> links_;
   Agent agent_;
   StreamServer streams_;
   CommandRunner commands_;
   Uplink uplink_;
   StatusServer status_;
-  std::string confirmed_address_;  // "172.16.0.11/24", from the controller
-  absl::Status network_status_;
-  Event network_dirty_;
+  absl::Status network_journal_status_;
+  Event network_dirty_;  // what the controller said of it is not in the journal yet
   Scope scope_;
 };
 

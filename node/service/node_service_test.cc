@@ -9,6 +9,7 @@
 #include "base/run_on_loop.h"
 #include "base/temporary_directory.h"
 #include "node/images/fake_image_cache.h"
+#include "node/network/fake_network.h"
 #include "node/runtime/fake_runtime.h"
 #include "node/service/simulated_controller.h"
 
@@ -32,6 +33,8 @@ class SilentNetwork : public NetworkSetup {
     }
     co_return absl::OkStatus();
   }
+  asio::awaitable<absl::StatusOr<NetworkFacts>> Look() override { co_return NetworkFacts(); }
+  bool IsWireless(const std::string& /*port*/) override { return false; }
   int missing = 0;  // so many more tries the port is not there
   std::vector<BridgeSetting> applied;
 };
@@ -80,6 +83,9 @@ struct Machine {
   FakeRuntime runtime{loop, machine};
   FakeImageCache images{directory.path() / "images"};
   SilentNetwork network;
+  FakePacketFilter filter;
+  FakePortSetup ports;
+  FakeNameService names;
   MemoryLogSink log;
   SimulatedController controller{loop};
   PrivateKey key = PrivateKey::Generate();
@@ -107,6 +113,10 @@ struct Machine {
                                                                .images = images,
                                                                .network = network,
                                                                .indicator = indicator,
+                                                               .filter = filter,
+                                                               .ports = ports,
+                                                               .names = names,
+                                                               .open_arp = nullptr,
                                                                .machine = nullptr,
                                                                .wall_setter = wall_setter,
                                                                .log = Logger(log)},
@@ -154,6 +164,7 @@ api::NodeContainer Container(std::string name) {
   container.image_digest = kDigest;
   container.architecture = "amd64";
   container.address = "172.16.0.64/24";
+  container.mac = "02:42:ac:10:00:40";
   return container;
 }
 
@@ -678,6 +689,46 @@ TEST_F(NodeStreamTest, APersonWhoGoesAwayEndsTheCommandAndNothingElse) {
   m_.controller.stream->Abort();
   m_.Pass(milliseconds(50));
   EXPECT_TRUE(m_.controller.connected());
+}
+
+TEST(NodeServiceTest, RulesAndNamesAreInForceAgainAfterAPowerCutWithNoController) {
+  Machine m;
+  m.controller.blobs[kDigest] = "an archive";
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return m.controller.connected() && !m.controller.reports.empty(); }));
+  api::NodeContainer web = Container("web");
+  web.firewall = api::ContainerFirewall{.policies = {"g/default/web"}};
+  m.controller.Send(Desired(1, {web}));
+  api::NodeNetwork network;
+  network.version = {1, 5};
+  network.prefix = Ipv4Prefix::Parse("172.16.0.0/24").value();
+  network.policies = {
+      {.name = "g/default/web",
+       .rules = {{.protocol = api::Protocol::kTcp, .port_first = 8080, .port_last = 8080}}}};
+  m.controller.Send(network);
+  api::Names names;
+  names.version = {1, 6};
+  names.domain = "bramble.internal";
+  names.prefix = network.prefix;
+  names.records = {{.name = "web.bramble.internal", .address = Ipv4::Parse("172.16.0.64").value()}};
+  m.controller.Send(names);
+  const auto in_force = [&] {
+    return m.filter.rules.find("proto-dst { 8080 }") != std::string::npos && m.names.names == names;
+  };
+  ASSERT_TRUE(m.Until(in_force)) << testing::PrintToString(m.log.lines());
+  ASSERT_TRUE(m.Until([&] {
+    const auto& report = m.controller.reports.back();
+    return report.network.has_value() && report.network->names_version == names.version &&
+           report.network->network_version == network.version;
+  })) << "and the controller is told so";
+  m.Pass(milliseconds(100));  // the journal
+
+  m.Halt();
+  RunOnLoop(m.loop, m.controller.Stop());
+  m.filter.rules.clear();
+  m.names.names = {};
+  m.Boot();
+  EXPECT_TRUE(m.Until(in_force)) << testing::PrintToString(m.log.lines());
 }
 
 }  // namespace

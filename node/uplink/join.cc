@@ -135,7 +135,7 @@ absl::StatusOr<api::JoinRequest> Uplink::MakeJoinRequest() const {
       MakeCertificateRequest(key_, {.common_name = options_.hostname.substr(0, 63)}));
   request.hostname = options_.hostname;
   request.inventory = options_.inventory();
-  request.address = options_.address;
+  request.address = options_.address ? options_.address() : "";
   request.labels = options_.labels;
   return request;
 }

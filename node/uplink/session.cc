@@ -198,6 +198,14 @@ asio::awaitable<absl::Status> Uplink::OnMessage(Session& session, api::Controlle
     OnHeartbeatReply(session, *reply);
   } else if (const auto* desired = std::get_if<api::Desired>(&message)) {
     OnDesired(session, *desired);
+  } else if (auto* network = std::get_if<api::NodeNetwork>(&message)) {
+    if (options_.on_network) {
+      options_.on_network(std::move(*network));
+    }
+  } else if (auto* names = std::get_if<api::Names>(&message)) {
+    if (options_.on_names) {
+      options_.on_names(std::move(*names));
+    }
   } else if (auto* stream = std::get_if<api::OpenStream>(&message)) {
     parts_.streams.Open(std::move(*stream));
   } else if (auto* command = std::get_if<api::Command>(&message)) {
@@ -321,7 +329,10 @@ api::Hello Uplink::MakeHello() const {
   hello.inventory = options_.inventory();
   hello.conditions = Conditions();
   hello.hostname = options_.hostname;
-  hello.address = options_.address;
+  hello.address = options_.address ? options_.address() : "";
+  if (options_.network_report) {
+    hello.network = options_.network_report();
+  }
   hello.labels = options_.labels;
   hello.images = parts_.agent.images();
   hello.wall_time_ms = parts_.clock.Wall().time_since_epoch().count();
@@ -408,10 +419,26 @@ asio::awaitable<void> Uplink::SendReports(Session& session) {
     co_return;  // the session ended before it was one
   }
   bool full = true;
+  api::Version version;
+  std::optional<api::NetworkReport> told;
   while (true) {
     parts_.agent.changed().Reset();
     parts_.agent.carried_out().Reset();
-    if (std::optional<api::Report> report = parts_.agent.TakeReport(full); report.has_value()) {
+    std::optional<api::Report> report = parts_.agent.TakeReport(full);
+    std::optional<api::NetworkReport> network;
+    if (options_.network_report) {
+      network = options_.network_report();
+    }
+    if (network != told) {
+      if (!report.has_value()) {
+        report.emplace();
+        report->version = version;
+      }
+      report->network = network;
+      told = std::move(network);
+    }
+    if (report.has_value()) {
+      version = report->version;
       WebSocketMessage message{.bytes = api::Encode(*report)};
       const absl::Status sent = co_await session.socket->Send(std::move(message));
       if (!sent.ok()) {

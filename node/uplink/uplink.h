@@ -66,8 +66,8 @@ class Uplink {
     std::string join_token;                // "brm1.…"; empty: ask to be approved
     std::vector<std::string> controllers;  // beyond the token's and the known ones
     api::Labels labels;
-    std::string address;    // of the node on the cluster network; empty: none
-    WallTime time_floor{};  // when the image was built: it cannot be earlier
+    std::function<std::string()> address;  // of the node on the cluster network; empty: none
+    WallTime time_floor{};                 // when the image was built: it cannot be earlier
     // Sets the machine's clock when it is off by more than kMaxClockError; nullptr: not allowed.
     WallSetter* wall_setter = nullptr;
     std::chrono::milliseconds held_retry{300'000};
@@ -78,6 +78,11 @@ class Uplink {
     std::function<std::vector<api::Condition>()> conditions;
     // Told the node's address as the controller confirmed it: "172.16.0.11/24".
     std::function<void(const std::string&)> on_address;
+    // The network as the controller has it.
+    std::function<void(api::NodeNetwork)> on_network;
+    std::function<void(api::Names)> on_names;
+    // Of this node's network, for Hello and Report; agent.changed() is set when it may be another.
+    std::function<api::NetworkReport()> network_report;
   };
 
   Uplink(Parts parts, Options options);
