@@ -67,7 +67,7 @@ struct CoordinatorParts {
   NodeLinks* links = nullptr;
   AddressProber* prober = nullptr;
   CertificateIssuer* issuer = nullptr;
-  LayerCopier* copier = nullptr;  // none: a pinned container's move is given up
+  LayerCopier* copier = nullptr;       // none: a pinned container's move is given up
   NetworkServices* network = nullptr;  // null: this machine serves no network
 };
 

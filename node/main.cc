@@ -264,7 +264,7 @@ int Run(const NodeConfig& config, NodeFlags::Verb verb) {
        .open_arp = [&loop](const std::string& interface,
                            PacketArpChannel::Hear hear) { return OpenArp(loop, interface, hear); },
        .machine = RunMachine,
-        .cgroup_of = CgroupOf(log),
+       .cgroup_of = CgroupOf(log),
        .wall_setter = sets_clock ? &wall_setter : nullptr,
        .time_floor = floor,
        .log = log},

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <memory>
-#include <set>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "api/address.h"

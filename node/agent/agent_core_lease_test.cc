@@ -8,6 +8,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::SizeIs;
 
 TEST(AgentCoreLeaseTest, AMovableContainerRunsUnderALeaseOnly) {

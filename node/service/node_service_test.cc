@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/fake_disk.h"
 #include "base/run_on_loop.h"
 #include "base/temporary_directory.h"
@@ -716,11 +718,12 @@ TEST(NodeServiceTest, RulesAndNamesAreInForceAgainAfterAPowerCutWithNoController
     return m.filter.rules.find("proto-dst { 8080 }") != std::string::npos && m.names.names == names;
   };
   ASSERT_TRUE(m.Until(in_force)) << testing::PrintToString(m.log.lines());
-  ASSERT_TRUE(m.Until([&] {
-    const auto& report = m.controller.reports.back();
+  const auto told = [&](const api::Report& report) {
     return report.network.has_value() && report.network->names_version == names.version &&
            report.network->network_version == network.version;
-  })) << "and the controller is told so";
+  };
+  ASSERT_TRUE(m.Until([&] { return std::ranges::any_of(m.controller.reports, told); }))
+      << "and the controller is told so";
   m.Pass(milliseconds(100));  // the journal
 
   m.Halt();
