@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "base/undo.h"
 
 namespace bramble::node {
 namespace {
@@ -12,6 +13,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kAnswerWait{300};
 constexpr int kAsks = 3;
+constexpr milliseconds kTurn{10};
 constexpr milliseconds kPortRetry{250};
 constexpr int kPortTries = 40;
 // What a station of ours is never called: made up for the question whether foreign MACs pass.
@@ -64,8 +66,7 @@ asio::awaitable<void> LanKeeper::Start() {
     address_ = options_.confirmed;
   }
   for (int tries = 0; tries < kPortTries; ++tries) {
-    BridgeSetting setting = Setting();
-    status_ = co_await parts_.setup.Apply(std::move(setting));
+    status_ = co_await Apply();
     if (!absl::IsFailedPrecondition(status_)) {
       break;
     }
@@ -129,12 +130,23 @@ void LanKeeper::OpenChannel() {
 
 // ---- the kernel's settings
 
+// One at a time: what is to be changed is found by looking at what there is.
+asio::awaitable<absl::Status> LanKeeper::Apply() {
+  while (applying_) {
+    co_await SleepFor(kTurn);
+  }
+  applying_ = true;
+  Undo done;
+  done.Add([this] { applying_ = false; });
+  BridgeSetting setting = Setting();
+  co_return co_await parts_.setup.Apply(std::move(setting));
+}
+
 asio::awaitable<void> LanKeeper::KeepApplied() {
   while (true) {
     co_await dirty_.Wait();
     dirty_.Reset();
-    BridgeSetting setting = Setting();
-    const absl::Status applied = co_await parts_.setup.Apply(std::move(setting));
+    const absl::Status applied = co_await Apply();
     if (!applied.ok()) {
       if (status_.ok()) {
         log_.Error("network_failed", {{"error", applied}});
@@ -328,8 +340,7 @@ asio::awaitable<void> LanKeeper::FindOutMode() {
   if (on_routed) {
     on_routed();
   }
-  BridgeSetting setting = Setting();
-  status_ = co_await parts_.setup.Apply(std::move(setting));
+  status_ = co_await Apply();
   OpenChannel();
   if (address_.has_value()) {
     StartClaim(address_->address, options_.address.has_value(), /*held=*/true);

@@ -98,6 +98,7 @@ class LanKeeper {
   };
   BridgeSetting Setting() const;
   const std::string& Device() const { return routed_ ? options_.port : options_.bridge; }
+  asio::awaitable<absl::Status> Apply();
   asio::awaitable<void> KeepApplied();
   asio::awaitable<void> KeepAddress();
   asio::awaitable<void> FindOutMode();
@@ -113,6 +114,7 @@ class LanKeeper {
   const Logger log_;
   Options options_;
   bool started_ = false;
+  bool applying_ = false;
   bool routed_ = false;
   bool mode_known_ = false;
   std::optional<Ipv4Interface> address_;

@@ -179,7 +179,7 @@ TEST_F(LxcIsolationTest, HasItsAddressNameAndResolverBeforeInitRuns) {
               testing::AllOf(HasSubstr("172.31.99.21/24"), HasSubstr("default via 172.31.99.1")));
   EXPECT_THAT(Shell("c1", "hostname; cat /etc/hostname /etc/resolv.conf /etc/network/interfaces"),
               testing::AllOf(HasSubstr("c1\nc1\n"), HasSubstr("nameserver 172.31.99.1"),
-                             HasSubstr("address 172.31.99.21/24")));
+                             HasSubstr("address 172.31.99.21\n    netmask 255.255.255.0")));
   EXPECT_THAT(Shell("c1", "ping -c 1 -W 5 172.31.99.22"), HasSubstr("exit 0"));
 }
 
