@@ -18,11 +18,12 @@ endfunction()
 
 # What tools/test builds: `products` is every program, `tests-LABEL` the tests of a label with what they start.
 add_custom_target(products)
-foreach(label IN ITEMS unit integration system threads long)
+foreach(label IN ITEMS unit integration system network threads long)
   add_custom_target(tests-${label})
 endforeach()
 add_dependencies(tests-integration products)
 add_dependencies(tests-system products)
+add_dependencies(tests-network products)
 add_dependencies(tests-long products)
 
 # bramble_binary(NAME bramble-node SRCS main.cc DEPS …): bin/NAME.
@@ -45,7 +46,7 @@ function(bramble_bench)
 endfunction()
 
 # bramble_test(NAME base_json_test SRCS json_test.cc DEPS … [LABELS unit] [DATA file…] [TIMEOUT s])
-# A GoogleTest program, one CTest entry.  Labels: unit (default), integration, system, image, browser, fuzz,
+# A GoogleTest program, one CTest entry.  Labels: unit (default), integration, system, network, image, browser, fuzz,
 # long (only tools/test --long runs it); `threads` beside one of them has it run under ThreadSanitizer too.
 # TIMEOUT is in seconds, 120 by default.  LONG: `tools/test --long` runs it once more, with BRAMBLE_LONG=1, for which it
 # makes many more rounds (base/long_tests.h).

@@ -103,7 +103,7 @@ END
 }
 
 a_container_runs_and_is_reached() {
-  expect_success 'run' cluster_cli container run web --image busybox --node node-1
+  expect_success 'run' cluster_cli container run web --image busybox --group web --node node-1
   expect_equal 'state' "$(state_of web)" running
   expect_success 'page over the cluster network' wait_for 10 page_of web
   expect_equal 'host name inside' "$(cluster_cli container exec web -- hostname)" web
@@ -201,7 +201,7 @@ a_rolled_back_controller_destroys_nothing() {
   kill_program controller bramble-controller
   cp -a "$CLUSTER_STATE/controller/state" "$scratch/snapshot"
   controller_start
-  expect_success 'run after the snapshot' cluster_cli container run later --image busybox --node node-1
+  expect_success 'run after the snapshot' cluster_cli container run later --image busybox --group web --node node-1
   kill_program controller bramble-controller
   rm -rf "$CLUSTER_STATE/controller/state"
   cp -a "$scratch/snapshot" "$CLUSTER_STATE/controller/state"
@@ -219,7 +219,7 @@ page_at() { in_host controller curl -sf --max-time 3 "http://$1/"; }
 # container runs elsewhere, which the preset "fast" has within 45 s.
 a_movable_container_is_never_twice() { # signal to the agent
   local signal=$1 from to id old new='' copies most=0 agent began took
-  expect_success "$signal: run" cluster_cli container run mover --image busybox --class movable
+  expect_success "$signal: run" cluster_cli container run mover --image busybox --group web --class movable
   from=$(container mover .status.node)
   to=node-1
   [ "$from" != node-1 ] || to=node-2
@@ -266,7 +266,7 @@ is_on() { [ "$(container "$1" .status.node)" = "$2" ] && [ "$(state_of "$1")" = 
 
 drain_moves_what_is_movable() {
   local from to
-  expect_success 'run' cluster_cli container run mover --image busybox --class movable
+  expect_success 'run' cluster_cli container run mover --image busybox --group web --class movable
   from=$(container mover .status.node)
   to=node-1
   [ "$from" != node-1 ] || to=node-2
@@ -283,7 +283,7 @@ drain_moves_what_is_pinned() {
   expect_success 'delete what may only run there' cluster_cli container delete web
   expect_success 'delete what may only run there' cluster_cli container delete later
   expect_success 'cordon' cluster_cli node cordon node-2
-  expect_success 'run' cluster_cli container run data --image busybox
+  expect_success 'run' cluster_cli container run data --image busybox --group web
   expect_success 'uncordon' cluster_cli node restore node-2
   address=$(container data .status.address)
   cluster_cli container exec data -- sh -c 'mkdir -p /srv/a && echo kept >/srv/a/file && ln /srv/a/file /srv/hard &&

@@ -75,7 +75,7 @@ bring_up() {
   wait_for 30 is node_state node-1 ready
   "$BRAMBLE_SOURCE/tools/dev/image-busybox" "$scratch/busybox.tar"
   cluster_cli image import "$scratch/busybox.tar" --name busybox
-  cluster_cli container run web --image busybox
+  cluster_cli container run web --image busybox --group web
 }
 
 the_controllers_disk_is_full() {
