@@ -18,12 +18,14 @@ endfunction()
 
 # What tools/test builds: `products` is every program, `tests-LABEL` the tests of a label with what they start.
 add_custom_target(products)
-foreach(label IN ITEMS unit integration system network threads long)
+foreach(label IN ITEMS unit integration system network image boot threads long)
   add_custom_target(tests-${label})
 endforeach()
 add_dependencies(tests-integration products)
 add_dependencies(tests-system products)
 add_dependencies(tests-network products)
+add_dependencies(tests-image products)
+add_dependencies(tests-boot products)
 add_dependencies(tests-long products)
 
 # bramble_binary(NAME bramble-node SRCS main.cc DEPS …): bin/NAME.

@@ -99,6 +99,7 @@ struct Program {
                            .log = log,
                            .backup = {},
                            .temporary_dir = paths.Temporary(),
+                           .cards_dir = paths.Cards(),
                            .check_room = [this] { return CheckRoom(paths.state); },
                            .files = file_lane,
                            .tags = {}};

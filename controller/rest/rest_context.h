@@ -33,6 +33,7 @@ struct RestContext {
   // Writes a backup of all state into a new file; implemented by main over store and keys.
   std::function<void(std::filesystem::path, std::function<void(absl::Status)>)> backup;
   std::filesystem::path temporary_dir;  // for backups on their way out
+  std::filesystem::path cards_dir;      // base images of cards
   // Whether the disk that holds the state takes more; run on `files`.
   std::function<absl::Status()> check_room;
   Lane& files;
@@ -54,6 +55,7 @@ void AddOperationRoutes(Router& router, RestContext& context);
 void AddPageRoutes(Router& router, RestContext& context);
 void AddPortForwardRoutes(Router& router, RestContext& context);
 void AddSecurityGroupRoutes(Router& router, RestContext& context);
+void AddSdcardRoutes(Router& router, RestContext& context);
 void AddTokenRoutes(Router& router, RestContext& context);
 void AddUserRoutes(Router& router, RestContext& context);
 

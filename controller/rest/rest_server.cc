@@ -38,6 +38,7 @@ std::unique_ptr<HttpServer> MakeRestServer(RestContext& context, Lane& file_lane
   AddPageRoutes(router, context);
   AddPortForwardRoutes(router, context);
   AddSecurityGroupRoutes(router, context);
+  AddSdcardRoutes(router, context);
   AddTokenRoutes(router, context);
   AddUserRoutes(router, context);
 

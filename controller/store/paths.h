@@ -18,6 +18,7 @@ namespace bramble::controller {
 //     blobs/sha256/ab/ab12…     images, named by the SHA-256 of their bytes
 //     blobs/incoming/           uploads under way; emptied at the start
 //     blobs/damaged/            blobs whose bytes no longer match their name
+//     cards/                    base images of cards (NAME.img.zst), which an operator puts there
 //     tmp/                      backups on their way out; emptied at the start
 //   RUN/
 //     ports.json                the ports that were bound
@@ -35,6 +36,7 @@ struct StatePaths {
   Path SetupCode() const { return state / "setup-code"; }
   Path Blobs() const { return state / "blobs"; }
   Path Temporary() const { return state / "tmp"; }
+  Path Cards() const { return state / "cards"; }
   Path Ports() const { return run / "ports.json"; }
   Path DhcpLeases() const { return state / "dhcp.leases"; }
   Path Dnsmasq() const { return run / "dnsmasq"; }  // its configuration, written anew at each start

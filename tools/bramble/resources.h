@@ -30,6 +30,10 @@ std::vector<Command> SecurityGroupCommands();
 std::vector<Command> OperationCommands();
 std::vector<Command> EventCommands();
 std::vector<Command> PlanCommands();
+std::vector<Command> SdcardBuildCommands();
+std::vector<Command> SdcardCustomiseCommands();
+std::vector<Command> SdcardFlashCommands();
+std::vector<Command> SdcardInspectCommands();
 std::vector<Command> ProgramCommands();  // completion, version
 
 const Resource& NodeResource();

@@ -4,15 +4,16 @@
 import fnmatch
 import pathlib
 
-PROJECT = ("api", "base", "controller", "node", "tests", "tools")
+PROJECT = ("api", "base", "controller", "node", "sdcard-image", "tests", "tools")
 
 # Folder -> the folders it may include, itself apart.  The longest folder that matches counts.
 DIRECTION = {
     "base": (),
     "api": ("base",),
     "node": ("api", "base"),
-    "controller": ("api", "base"),
-    "tools": ("api", "base"),
+    "controller": ("api", "base", "sdcard-image"),
+    "sdcard-image": ("api", "base"),
+    "tools": ("api", "base", "sdcard-image"),
     # These drive the products from outside, or measure their parts.
     "tools/bench": PROJECT,
     "tools/bench.d": PROJECT,
