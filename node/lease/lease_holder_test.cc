@@ -26,12 +26,14 @@ using std::chrono::seconds;
 class Sleeper {
  public:
   explicit Sleeper(bool ignore = false) {
+    // Before the fork: it is not to be told anything before it is deaf.
+    const auto before = std::signal(SIGPWR, ignore ? SIG_IGN : SIG_DFL);
     pid_ = fork();
     if (pid_ == 0) {
-      std::signal(SIGPWR, ignore ? SIG_IGN : SIG_DFL);
       pause();
       _exit(0);
     }
+    std::signal(SIGPWR, before);
     pidfd_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
   }
   ~Sleeper() {
