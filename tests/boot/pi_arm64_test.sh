@@ -4,35 +4,15 @@
 # during its first boot, grows, joins a real controller over the emulated network, and runs a container.  Needs root, and the
 # board's packages (tools/dev/packages arm64).
 set -euo pipefail
-# shellcheck source=tests/script.sh
-source "$BRAMBLE_SOURCE/tests/script.sh"
-
-readonly CLUSTER_PREFIX=brboot
-readonly CLUSTER_STATE=$scratch/cluster
-readonly CLUSTER_BIN=$BRAMBLE_BIN
-# shellcheck source=tools/dev/cluster/network.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/network.sh"
-# shellcheck source=tools/dev/cluster/hosts.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/hosts.sh"
-# shellcheck source=tools/dev/cluster/programs.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/programs.sh"
+# shellcheck source=tests/cluster.sh
+source "$BRAMBLE_SOURCE/tests/cluster.sh"
 export PATH=$PATH:/usr/sbin:/sbin SOURCE_DATE_EPOCH=1700000000
 
 board=
-take_down() {
-  [ -z "$board" ] || kill -KILL "$board" 2>/dev/null || true
-  if [ "$checks_failed" -gt 0 ]; then
-    tail -n 60 "$scratch"/console-*.log || true
-  fi
-  hosts_kill ""
-  network_remove
-  rm -rf "$scratch"
-}
-trap take_down EXIT
+also_take_down() { [ "$checks_failed" -eq 0 ] || tail -n 60 "$scratch"/console-*.log || true; }
 
 debs=("$BRAMBLE_SOURCE"/build/arm64/packages/bramble-node_*_arm64.deb)
 [ -f "${debs[0]}" ] || skip_test "no arm64 packages (tools/dev/packages arm64)"
-[ "$(id -u)" -eq 0 ] || skip_test "needs root"
 for tool in qemu-system-aarch64 mcopy mmdebstrap; do
   command -v "$tool" >/dev/null || skip_test "$tool is not installed (tools/setup --test)"
 done
@@ -42,8 +22,6 @@ if [ ! -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]; then
   update-binfmts --enable qemu-aarch64 >/dev/null 2>&1 || skip_test "this kernel runs no arm64 programs (binfmt_misc)"
 fi
 
-network_remove
-hosts_kill ""
 network_switch
 network_host controller 172.16.0.1/24
 in_host switch ip tuntap add dev board mode tap

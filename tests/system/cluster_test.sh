@@ -4,74 +4,15 @@
 # rolled back and drained.  Needs root.
 set -euo pipefail
 : "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
-# shellcheck source=tests/script.sh
-source "$BRAMBLE_SOURCE/tests/script.sh"
+# shellcheck source=tests/cluster.sh
+source "$BRAMBLE_SOURCE/tests/cluster.sh"
 
-readonly CLUSTER_PREFIX=brsys
-readonly CLUSTER_STATE=$scratch/cluster
-readonly CLUSTER_BIN=$BRAMBLE_BIN
-# shellcheck source=tools/dev/cluster/network.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/network.sh"
-# shellcheck source=tools/dev/cluster/hosts.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/hosts.sh"
-# shellcheck source=tools/dev/cluster/programs.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/programs.sh"
-
-take_down() {
-  if [ "$checks_failed" -gt 0 ]; then
-    tail -n 40 "$CLUSTER_STATE"/log/*.log || true
-  fi
-  hosts_kill ""
-  network_remove
-  rm -rf "$scratch"
-}
-trap take_down EXIT
-
-container() { cluster_cli container show "$1" -o json | jq -r "$2"; }
-state_of() { container "$1" .status.state; }
-is() { [ "$("$1" "$2")" = "$3" ]; }
-node_state() { cluster_cli node show "$1" -o json | jq -r .state; }
-page_of() { in_host controller curl -sf --max-time 3 "http://$(container "$1" .status.address)/"; }
-
-# The init of a container, as this machine numbers it: process 1 two PID namespaces down, in a cgroup with its id.
-init_pid() { # container
-  local id pid
-  id=$(container "$1" .id)
-  for pid in $(cgroup_pids); do
-    if grep -qs "$id" "/proc/$pid/cgroup" &&
-      awk '$1 == "NSpid:" { exit !(NF == 4 && $4 == 1) }' "/proc/$pid/status" 2>/dev/null; then
-      printf '%s\n' "$pid"
-      return
-    fi
-  done
-}
-
-# The process of a program on a host, as this machine numbers it.
-pid_of() { # host program
-  local pid
-  for pid in $(cgroup_pids "$1"); do
-    if [ "$(basename "$(readlink "/proc/$pid/exe")")" = "$2" ]; then
-      printf '%s\n' "$pid"
-      return
-    fi
-  done
-  return 1
-}
-kill_program() { # host program
-  local pid
-  pid=$(pid_of "$1" "$2")
-  kill -KILL "$pid"
-  wait_for 5 gone "$pid"
-}
 node_programs_start() { # number
   start_daemon "node-$1" bramble-lease-holder --socket "$CLUSTER_STATE/node-$1/run/lease.sock"
   start_daemon "node-$1" bramble-node --config "$CLUSTER_STATE/node-$1/node.toml"
 }
 
-gone() { [ ! -e "/proc/$1" ]; }
-
 bring_up() {
-  local token number
   mkdir -p "$CLUSTER_STATE/controller"
   cat >"$CLUSTER_STATE/controller/controller.toml" <<END
 name = "test"
@@ -86,20 +27,9 @@ preset = "fast"
 END
   network_switch
   network_host controller 172.16.0.1/24
-  host_boot controller
-  controller_start
-  cluster_cli cluster init --controller https://172.16.0.1:8443 --state "$CLUSTER_STATE/controller/state"
-  token=$(cluster_cli token create --max-uses 2 -o name)
-  for number in 1 2; do
-    network_host "node-$number"
-    host_boot "node-$number"
-    node_start "$number" "$token"
-  done
-  for number in 1 2; do
-    wait_for 30 is node_state "node-$number" ready
-  done
-  "$BRAMBLE_SOURCE/tools/dev/image-busybox" "$scratch/busybox.tar"
-  cluster_cli image import "$scratch/busybox.tar" --name busybox
+  controller_up
+  nodes_up 2
+  busybox_image
 }
 
 a_container_runs_and_is_reached() {
@@ -143,12 +73,12 @@ files_go_in_and_out() {
 
 the_agent_may_die() {
   local before after
-  before=$(init_pid web)
+  before=$(init_of web)
   kill_program node-1 bramble-node
   expect_success 'the page is served with no agent' page_of web
   start_daemon node-1 bramble-node --config "$CLUSTER_STATE/node-1/node.toml"
   expect_success 'the node is back' wait_for 30 is node_state node-1 ready
-  after=$(init_pid web)
+  after=$(init_of web)
   expect_equal 'the same init' "$after" "$before"
   expect_success 'still running' wait_for 10 is state_of web running
   expect_equal 'exec works again' "$(cluster_cli container exec web -- hostname)" web
@@ -187,10 +117,10 @@ something_was_made() { compgen -G "$scratch/made.c$1-*" >/dev/null; }
 a_node_starts_what_is_pinned_by_itself() {
   kill_program controller bramble-controller
   hosts_kill node-1  # as a power cut: all of the node at once, containers too
-  expect_failure 'nothing serves' '' page_at "$web_address"
+  expect_failure 'nothing serves' '' page_at controller "$web_address"
   host_boot node-1
   node_programs_start 1
-  expect_success 'it serves again with no controller' wait_for 30 page_at "$web_address"
+  expect_success 'it serves again with no controller' wait_for 30 page_at controller "$web_address"
   controller_start
   expect_success 'the node is back' wait_for 30 is node_state node-1 ready
 }
@@ -209,11 +139,10 @@ a_rolled_back_controller_destroys_nothing() {
   expect_success 'the node is back' wait_for 30 is node_state node-1 ready
   expect_success 'the epoch rose' wait_for 10 epoch_above "$before_epoch"
   expect_success 'what it did not know is adopted' wait_for 10 cluster_cli container show later
-  expect_success 'and runs' page_at "$(container later .status.address)"
-  expect_success 'as what it knew' page_at "$web_address"
+  expect_success 'and runs' page_of later
+  expect_success 'as what it knew' page_at controller "$web_address"
 }
 epoch_above() { [ "$(cluster_cli cluster status -o json | jq .epoch)" -gt "$1" ]; }
-page_at() { in_host controller curl -sf --max-time 3 "http://$1/"; }
 
 # Its node is cut off, and its agent left alone, killed or stopped: both nodes are watched all the time until the
 # container runs elsewhere, which the preset "fast" has within 45 s.
@@ -224,14 +153,14 @@ a_movable_container_is_never_twice() { # signal to the agent
   to=node-1
   [ "$from" != node-1 ] || to=node-2
   id=$(container mover .id)
-  old=$(copies_of "$id")
+  old=$(inits_of "$id")
   expect_equal "$signal: it runs once" "$(wc -w <<<"$old")" 1
   agent=$(pid_of "$from" bramble-node)
   began=${EPOCHREALTIME/./}
   in_host switch ip link set "p-$from" down
   [ "$signal" = none ] || kill -s "$signal" "$agent"
   while [ -z "$new" ] && [ $((${EPOCHREALTIME/./} - began)) -le 60000000 ]; do
-    copies=$(copies_of "$id")
+    copies=$(inits_of "$id")
     [ "$(wc -w <<<"$copies")" -le "$most" ] || most=$(wc -w <<<"$copies")
     new=$(tr ' ' '\n' <<<"$copies" | grep -vx "$old" || true)
   done
@@ -248,19 +177,8 @@ a_movable_container_is_never_twice() { # signal to the agent
   in_host switch ip link set "p-$from" up
   expect_success "$signal: the node comes back" wait_for 90 is node_state "$from" ready
   expect_equal "$signal: it stays where it is" "$(container mover .status.node)" "$to"
-  expect_equal "$signal: and runs once" "$(copies_of "$id" | wc -w)" 1
+  expect_equal "$signal: and runs once" "$(inits_of "$id" | wc -w)" 1
   expect_success "$signal: delete" cluster_cli container delete mover
-}
-# The inits of a container that live, on whichever node, in one line.
-copies_of() { # id
-  local mount
-  mount=$(cgroup_mounts | head -n 1)
-  # Groups and processes go while they are looked at.
-  { find "$mount/$CLUSTER_PREFIX" -path "*$1*" -name cgroup.procs -exec cat {} + 2>/dev/null || true; } | sort -un |
-    while read -r pid; do
-      awk '$1 == "State:" { dead = $2 == "Z" || $2 == "X" }
-        $1 == "NSpid:" && !dead && NF == 4 && $4 == 1 { print $2 }' "/proc/$pid/status" 2>/dev/null || true
-    done | paste -sd' '
 }
 is_on() { [ "$(container "$1" .status.node)" = "$2" ] && [ "$(state_of "$1")" = running ]; }
 
@@ -288,7 +206,7 @@ drain_moves_what_is_pinned() {
   address=$(container data .status.address)
   cluster_cli container exec data -- sh -c 'mkdir -p /srv/a && echo kept >/srv/a/file && ln /srv/a/file /srv/hard &&
     chown 1000:33 /srv/a/file && chmod 4750 /srv/a/file && mkfifo /srv/pipe && rm /bin/rmdir && sync'
-  init=$(init_pid data)
+  init=$(init_of data)
   expect_success 'drain' cluster_cli node drain node-1
   expect_success 'it runs on the other node' wait_for 5 is_on data node-2
   expect_success 'its old init is gone' gone "$init"
@@ -307,9 +225,9 @@ drain_moves_what_is_pinned() {
 no_containers_on() { [ "$(find "$CLUSTER_STATE/node-$1/state/containers" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" = 0 ]; }
 # The agents and the controller are killed in the middle of a move.
 kills_in_the_middle_of_a_move() {
-  local victim
+  local victim id sum
+  id=$(container data .id)
   cluster_cli container exec data -- sh -c 'dd if=/dev/urandom of=/srv/big bs=1M count=200 2>/dev/null; sync'
-  local sum
   sum=$(cluster_cli container exec data -- sha256sum /srv/big)
   cluster_cli node drain node-1 --no-wait >/dev/null
   for victim in source target controller; do
@@ -319,11 +237,11 @@ kills_in_the_middle_of_a_move() {
     target) kill_program node-2 bramble-node && start_daemon node-2 bramble-node --config "$CLUSTER_STATE/node-2/node.toml" ;;
     controller) kill_program controller bramble-controller && controller_start ;;
     esac
-    expect_equal "at most one copy runs ($victim)" "$(($(inits data | wc -l) <= 1))" 1
+    expect_equal "at most one copy runs ($victim)" "$(($(inits_of "$id" | wc -l) <= 1))" 1
   done
   expect_success 'it arrives all the same' wait_for 120 is_on data node-2
   expect_equal 'whole' "$(cluster_cli container exec data -- sha256sum /srv/big)" "$sum"
-  expect_equal 'once' "$(inits data | wc -l)" 1
+  expect_equal 'once' "$(inits_of "$id" | wc -l)" 1
   expect_success 'nothing is left behind' wait_for 20 no_containers_on 1
   expect_success 'restore' cluster_cli node restore node-1
   expect_success 'delete' cluster_cli container delete data
@@ -336,16 +254,6 @@ is_copying() {
     fi
   done
   return 1
-}
-inits() { # every process 1 of the container, on whichever node
-  local id pid
-  id=$(container "$1" .id)
-  for pid in $(cgroup_pids); do
-    if grep -qs "$id" "/proc/$pid/cgroup" &&
-      awk '$1 == "NSpid:" { exit !(NF == 4 && $4 == 1) }' "/proc/$pid/status" 2>/dev/null; then
-      printf '%s\n' "$pid"
-    fi
-  done
 }
 
 nothing_is_left() {

@@ -4,28 +4,8 @@
 # machines that are switched on at once.  Needs root.
 set -euo pipefail
 : "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
-# shellcheck source=tests/script.sh
-source "$BRAMBLE_SOURCE/tests/script.sh"
-
-readonly CLUSTER_PREFIX=brdhcp
-readonly CLUSTER_STATE=$scratch/cluster
-readonly CLUSTER_BIN=$BRAMBLE_BIN
-# shellcheck source=tools/dev/cluster/network.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/network.sh"
-# shellcheck source=tools/dev/cluster/hosts.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/hosts.sh"
-# shellcheck source=tools/dev/cluster/programs.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/programs.sh"
-
-take_down() {
-  if [ "$checks_failed" -gt 0 ]; then
-    tail -n 40 "$CLUSTER_STATE"/log/*.log || true
-  fi
-  hosts_kill ""
-  network_remove
-  rm -rf "$scratch"
-}
-trap take_down EXIT
+# shellcheck source=tests/cluster.sh
+source "$BRAMBLE_SOURCE/tests/cluster.sh"
 
 bring_up() {
   mkdir -p "$CLUSTER_STATE/controller"
@@ -39,9 +19,7 @@ END
   network_switch
   network_host controller
   network_host laptop
-  host_boot controller
-  controller_start
-  cluster_cli cluster init --controller https://172.16.0.1:8443 --state "$CLUSTER_STATE/controller/state"
+  controller_up
 }
 
 # In the laptop, with an empty /run and no udev, as a script: laptop_run SCRIPT.  It prints what it was given.

@@ -9,29 +9,12 @@ if [ "${BRAMBLE_FULL_DISK_INSIDE:-}" != yes ]; then
   [ "$(id -u)" -eq 0 ] || { echo 'needs root'; exit 77; }
   BRAMBLE_FULL_DISK_INSIDE=yes exec unshare --mount --propagation private "$0"
 fi
-# shellcheck source=tests/script.sh
-source "$BRAMBLE_SOURCE/tests/script.sh"
+# shellcheck source=tests/cluster.sh
+source "$BRAMBLE_SOURCE/tests/cluster.sh"
 
-readonly CLUSTER_PREFIX=brfull
-readonly CLUSTER_STATE=$scratch/cluster
-readonly CLUSTER_BIN=$BRAMBLE_BIN
-# shellcheck source=tools/dev/cluster/network.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/network.sh"
-# shellcheck source=tools/dev/cluster/hosts.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/hosts.sh"
-# shellcheck source=tools/dev/cluster/programs.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/programs.sh"
-
-take_down() {
-  if [ "$checks_failed" -gt 0 ]; then
-    tail -n 40 "$CLUSTER_STATE"/log/*.log || true
-  fi
-  hosts_kill ""
-  network_remove
+also_take_down() {
   umount -l "$CLUSTER_STATE"/controller/state "$CLUSTER_STATE"/node-1/state 2>/dev/null || true
-  rm -rf "$scratch"
 }
-trap take_down EXIT
 
 small_disk() { # directory MiB
   mkdir -p "$1"
@@ -44,43 +27,24 @@ make_room() { rm -f "$1/filler"; } # directory
 ready_code() { in_host controller curl -sk --max-time 10 -o "$scratch/ready" -w '%{http_code}' https://172.16.0.1:8443/readyz; }
 is_ready() { [ "$(ready_code)" = 200 ]; }
 is_not_ready() { [ "$(ready_code)" = 503 ]; }
-container() { cluster_cli container show "$1" -o json | jq -r "$2"; }
-is() { [ "$("$1" "$2")" = "$3" ]; }
-state_of() { container "$1" .status.state; }
 has_flavor() { cluster_cli flavor list -o name | grep -x "$1"; }
-node_state() { cluster_cli node show "$1" -o json | jq -r .state; }
 has_condition() { cluster_cli node show node-1 -o json | jq -e --arg type "$1" '.conditions[] | select(.type == $type)'; }
 has_no_condition() { ! has_condition "$1"; }
-page_of() { in_host controller curl -sf --max-time 3 "http://$(container "$1" .status.address)/"; }
-agent_pid() {
-  local pid
-  for pid in $(cgroup_pids "$1"); do
-    [ "$(basename "$(readlink "/proc/$pid/exe")")" != "$2" ] || printf '%s\n' "$pid"
-  done
-}
 
 bring_up() {
-  local token
   small_disk "$CLUSTER_STATE/controller/state" 32
   small_disk "$CLUSTER_STATE/node-1/state" 256
   network_switch
   network_host controller 172.16.0.1/24
-  host_boot controller
-  controller_start
-  cluster_cli cluster init --controller https://172.16.0.1:8443 --state "$CLUSTER_STATE/controller/state"
-  token=$(cluster_cli token create -o name)
-  network_host node-1
-  host_boot node-1
-  node_start 1 "$token"
-  wait_for 30 is node_state node-1 ready
-  "$BRAMBLE_SOURCE/tools/dev/image-busybox" "$scratch/busybox.tar"
-  cluster_cli image import "$scratch/busybox.tar" --name busybox
+  controller_up
+  nodes_up 1
+  busybox_image
   cluster_cli container run web --image busybox --group web
 }
 
 the_controllers_disk_is_full() {
   local state=$CLUSTER_STATE/controller/state pid number made=() refused=
-  pid=$(agent_pid controller bramble-controller)
+  pid=$(pid_of controller bramble-controller)
   expect_success 'ready before' is_ready
   fill "$state"
   expect_success 'not ready when the disk is full' wait_for 10 is_not_ready
@@ -106,7 +70,7 @@ the_controllers_disk_is_full() {
   make_room "$state"
   expect_success 'ready again by itself' wait_for 20 is_ready
   expect_success 'a write is taken' wait_for 10 cluster_cli flavor create later --cpu 0.1 --memory 64MiB
-  expect_equal 'the same process' "$(agent_pid controller bramble-controller)" "$pid"
+  expect_equal 'the same process' "$(pid_of controller bramble-controller)" "$pid"
   kill -KILL "$pid"
   controller_start
   for number in "${made[@]}" later; do
@@ -117,7 +81,7 @@ the_controllers_disk_is_full() {
 
 a_nodes_disk_is_full() {
   local state=$CLUSTER_STATE/node-1/state pid
-  pid=$(agent_pid node-1 bramble-node)
+  pid=$(pid_of node-1 bramble-node)
   fill "$state"
   expect_success 'it says so' wait_for 40 has_condition disk-full
   expect_success 'what runs is served' page_of web
@@ -131,7 +95,7 @@ a_nodes_disk_is_full() {
   expect_success 'and so does the journal'"'"'s' wait_for 20 has_no_condition journal-failed
   expect_success 'the new one runs' wait_for 60 is state_of next running
   expect_success 'the first one was not disturbed' page_of web
-  expect_equal 'the same agent' "$(agent_pid node-1 bramble-node)" "$pid"
+  expect_equal 'the same agent' "$(pid_of node-1 bramble-node)" "$pid"
 }
 
 bring_up

@@ -4,32 +4,9 @@
 # systemd-networkd, with ifupdown and with netplan, busybox with ifup (as Alpine has it) and with udhcpc.  Needs root.
 set -euo pipefail
 : "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
-# shellcheck source=tests/script.sh
-source "$BRAMBLE_SOURCE/tests/script.sh"
-[ "$(id -u)" -eq 0 ] || skip_test 'needs root'
+# shellcheck source=tests/cluster.sh
+source "$BRAMBLE_SOURCE/tests/cluster.sh"
 
-readonly CLUSTER_PREFIX=brguest
-readonly CLUSTER_STATE=$scratch/cluster
-readonly CLUSTER_BIN=$BRAMBLE_BIN
-# shellcheck source=tools/dev/cluster/network.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/network.sh"
-# shellcheck source=tools/dev/cluster/hosts.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/hosts.sh"
-# shellcheck source=tools/dev/cluster/programs.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/programs.sh"
-
-take_down() {
-  if [ "$checks_failed" -gt 0 ]; then
-    tail -n 40 "$CLUSTER_STATE"/log/*.log || true
-  fi
-  hosts_kill ""
-  network_remove
-  rm -rf "$scratch"
-}
-trap take_down EXIT
-
-container() { cluster_cli container show "$1" -o json | jq -r "$2"; }
-node_is_ready() { [ "$(cluster_cli node show node-1 -o json | jq -r .state)" = ready ]; }
 inside() { # container command…
   local name=$1
   shift
@@ -49,17 +26,10 @@ busybox_variant() {
 }
 
 bring_up() {
-  local token
   network_switch
   network_host controller 172.16.0.1/24
-  network_host node-1
-  host_boot controller
-  controller_start
-  cluster_cli cluster init --controller https://172.16.0.1:8443 --state "$CLUSTER_STATE/controller/state"
-  token=$(cluster_cli token create --max-uses 1 -o name)
-  host_boot node-1
-  node_start 1 "$token"
-  expect_success 'the node is ready' wait_for 30 node_is_ready
+  controller_up
+  nodes_up 1
   "$BRAMBLE_SOURCE/tools/dev/image-busybox" "$scratch/busybox.tar"
   "$BRAMBLE_SOURCE/tools/dev/image-debian" "$scratch/debian.tar.zst" "$(dpkg --print-architecture)" ifupdown,netplan.io
   cluster_cli image import "$scratch/debian.tar.zst" --name guest-debian

@@ -4,34 +4,9 @@
 # switch and a machine outside of the uplink, in network namespaces; all driven by the CLI.  Needs root.
 set -euo pipefail
 : "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
-# shellcheck source=tests/script.sh
-source "$BRAMBLE_SOURCE/tests/script.sh"
+# shellcheck source=tests/cluster.sh
+source "$BRAMBLE_SOURCE/tests/cluster.sh"
 
-readonly CLUSTER_PREFIX=brnet
-readonly CLUSTER_STATE=$scratch/cluster
-readonly CLUSTER_BIN=$BRAMBLE_BIN
-# shellcheck source=tools/dev/cluster/network.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/network.sh"
-# shellcheck source=tools/dev/cluster/hosts.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/hosts.sh"
-# shellcheck source=tools/dev/cluster/programs.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/programs.sh"
-
-take_down() {
-  if [ "$checks_failed" -gt 0 ]; then
-    tail -n 40 "$CLUSTER_STATE"/log/*.log || true
-  fi
-  hosts_kill ""
-  network_remove
-  rm -rf "$scratch"
-}
-trap take_down EXIT
-
-container() { cluster_cli container show "$1" -o json | jq -r "$2"; }
-address_of() { container "$1" .status.address; }
-node_state() { cluster_cli node show "$1" -o json | jq -r .state; }
-is() { [ "$("$1" "$2")" = "$3" ]; }
-page_at() { in_host "$1" curl -sf --max-time 2 "http://$2/"; } # host address
 network() { cluster_cli network show -o json | jq -r "$1"; }
 network_is() { [ "$(network "$1")" = "$2" ]; }
 event_seen() { cluster_cli event list -o json | jq -e --arg type "$1" 'any(.items[]; .type == $type)'; }
@@ -44,7 +19,6 @@ cli_refuses() { # name regex command…
 }
 
 bring_up() {
-  local token number
   mkdir -p "$CLUSTER_STATE/controller"
   cat >"$CLUSTER_STATE/controller/controller.toml" <<END
 name = "net"
@@ -62,20 +36,9 @@ END
   network_cable controller up0 outside eth0
   in_host controller ip address add 192.0.2.1/24 dev up0
   in_host outside ip address add 192.0.2.2/24 dev eth0
-  host_boot controller
-  controller_start
-  cluster_cli cluster init --controller https://172.16.0.1:8443 --state "$CLUSTER_STATE/controller/state"
-  token=$(cluster_cli token create --max-uses 3 -o name)
-  for number in 1 2 3; do
-    network_host "node-$number"
-    host_boot "node-$number"
-    node_start "$number" "$token"
-  done
-  for number in 1 2 3; do
-    wait_for 30 is node_state "node-$number" ready
-  done
-  "$BRAMBLE_SOURCE/tools/dev/image-busybox" "$scratch/busybox.tar"
-  cluster_cli image import "$scratch/busybox.tar" --name busybox
+  controller_up
+  nodes_up 3
+  busybox_image
 }
 
 the_network_is_shown() {
@@ -174,39 +137,14 @@ a_rival_is_found() {
 }
 
 the_controller_may_be_away() {
-  local web
+  local web init
   web=$(address_of web)
+  init=$(init_of web)
   kill_program controller bramble-controller
   expect_success 'addresses stay' page_at laptop "$web"
-  expect_success 'nodes answer names' in_container node-1 nslookup closed.bramble.internal
+  expect_success 'nodes answer names' nsenter --target "$init" --net --mount --uts --pid -- nslookup closed.bramble.internal
   controller_start
   expect_success 'names are served again' wait_for 10 resolves laptop web.bramble.internal 172.16.0.1 "$web"
-}
-# In the container web, by its node: the API is away.
-in_container() { # node command…
-  local pid
-  pid=$(init_pid)
-  shift
-  nsenter --target "$pid" --net --mount --uts --pid -- "$@"
-}
-init_pid() {
-  local pid
-  for pid in $(cgroup_pids node-1); do
-    if awk '$1 == "NSpid:" { exit !(NF == 4 && $4 == 1) }' "/proc/$pid/status" 2>/dev/null; then
-      printf '%s\n' "$pid"
-      return
-    fi
-  done
-  return 1
-}
-kill_program() { # host program
-  local pid
-  for pid in $(cgroup_pids "$1"); do
-    if [ "$(basename "$(readlink "/proc/$pid/exe")")" = "$2" ]; then
-      kill -KILL "$pid"
-      wait_for 5 eval "[ ! -e /proc/$pid ]"
-    fi
-  done
 }
 
 bad_input_is_refused() {

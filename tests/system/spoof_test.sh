@@ -4,51 +4,15 @@
 # guards, and reaches nobody from a container.  Needs root.
 set -euo pipefail
 : "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
-# shellcheck source=tests/script.sh
-source "$BRAMBLE_SOURCE/tests/script.sh"
-[ "$(id -u)" -eq 0 ] || skip_test 'needs root'
+# shellcheck source=tests/cluster.sh
+source "$BRAMBLE_SOURCE/tests/cluster.sh"
 readonly raw_send=$BRAMBLE_BIN/raw-send
 [ -x "$raw_send" ] || skip_test 'raw-send is not built: it is for the machine that it is built on'
 
-readonly CLUSTER_PREFIX=brspoof
-readonly CLUSTER_STATE=$scratch/cluster
-readonly CLUSTER_BIN=$BRAMBLE_BIN
-# shellcheck source=tools/dev/cluster/network.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/network.sh"
-# shellcheck source=tools/dev/cluster/hosts.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/hosts.sh"
-# shellcheck source=tools/dev/cluster/programs.sh
-source "$BRAMBLE_SOURCE/tools/dev/cluster/programs.sh"
-
-take_down() {
-  if [ "$checks_failed" -gt 0 ]; then
-    tail -n 40 "$CLUSTER_STATE"/log/*.log || true
-  fi
-  hosts_kill ""
-  network_remove
-  rm -rf "$scratch"
-}
-trap take_down EXIT
-
-container() { cluster_cli container show "$1" -o json | jq -r "$2"; }
-node_is_ready() { [ "$(cluster_cli node show node-1 -o json | jq -r .state)" = ready ]; }
 mac_of() { ip -n "$CLUSTER_PREFIX-$1" -json link show dev eth0 | jq -r ".[0].address"; }
 
 # The end of a container's link on its node.
 port_of() { container "$1" .id | sed -E 's/^(.*)(.{12})$/\2/; s/^/vb-/'; }
-
-# The init of a container, as this machine numbers it.
-init_of() {
-  local id pid
-  id=$(container "$1" .id)
-  for pid in $(cgroup_pids node-1); do
-    if grep -qs "$id" "/proc/$pid/cgroup" &&
-      awk '$1 == "NSpid:" { exit !(NF == 4 && $4 == 1) }' "/proc/$pid/status" 2>/dev/null; then
-      printf '%s\n' "$pid"
-      return
-    fi
-  done
-}
 
 # A station on the node's bridge that is no container: plain NAME ADDRESS.
 plain() {
@@ -73,20 +37,12 @@ attack() { # own mac ip command…
 in_attacker() { cluster_cli container exec attacker --interactive -- /raw-send eth0; }
 
 bring_up() {
-  local token
   network_switch
   network_host controller 172.16.0.1/24
   network_host laptop 172.16.0.250/24
-  network_host node-1
-  host_boot controller
-  controller_start
-  cluster_cli cluster init --controller https://172.16.0.1:8443 --state "$CLUSTER_STATE/controller/state"
-  token=$(cluster_cli token create --max-uses 1 -o name)
-  host_boot node-1
-  node_start 1 "$token"
-  expect_success 'the node is ready' wait_for 30 node_is_ready
-  "$BRAMBLE_SOURCE/tools/dev/image-busybox" "$scratch/busybox.tar"
-  cluster_cli image import "$scratch/busybox.tar" --name busybox
+  controller_up
+  nodes_up 1
+  busybox_image
   expect_success 'attacker' cluster_cli container run attacker --image busybox
   expect_success 'victim' cluster_cli container run victim --image busybox
   cluster_cli container push attacker "$raw_send" /raw-send --mode 0755

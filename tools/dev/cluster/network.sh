@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # The hosts of a cluster on one machine: network namespaces on one switch.  Sourced.
 #
-# Every name starts with $CLUSTER_PREFIX (at most 8 letters), so that whatever a killed run left is found
+# Every name starts with $CLUSTER_PREFIX (at most 12 letters), so that whatever a killed run left is found
 # by name.  Nothing of the host's own network is touched, but for one veth to reach the controller's page
 # from this machine, when one is asked for.
 
