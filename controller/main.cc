@@ -391,7 +391,7 @@ asio::awaitable<absl::Status> StopServers(Program& program) {
   co_return absl::OkStatus();
 }
 
-asio::awaitable<void> RunUntilStopped(Program& program) {
+asio::awaitable<void> RunUntilStopped(Program& program, StopSignals& stop_signals) {
   Spawn(program.scope, "tick", KeepTicking(program));
   Spawn(program.scope, "collect_blobs", CollectBlobs(program));
   Spawn(program.scope, "server_certificate", KeepCertificate(program));
@@ -399,7 +399,7 @@ asio::awaitable<void> RunUntilStopped(Program& program) {
                                         {"nodes", program.nodes_port},
                                         {"version", BRAMBLE_VERSION}});
   program.notifier.Ready();
-  const int signal = co_await WaitForStopSignal();
+  const int signal = co_await stop_signals.Wait();
   program.log.Info("controller_stopping", {{"signal", signal}});
   program.notifier.Stopping();
   ::unlink(program.paths.Ports().c_str());
@@ -414,9 +414,10 @@ asio::awaitable<void> RunUntilStopped(Program& program) {
 
 absl::Status RunProgram(Program& program) {
   BRAMBLE_RETURN_IF_ERROR(Build(program));
+  StopSignals stop_signals(program.loop);
   BRAMBLE_RETURN_IF_ERROR(WritePorts(program));
   Scope main_scope(program.loop, program.log);
-  Spawn(main_scope, "main", RunUntilStopped(program));
+  Spawn(main_scope, "main", RunUntilStopped(program, stop_signals));
   program.loop.run();
   return absl::OkStatus();
 }

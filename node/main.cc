@@ -146,7 +146,8 @@ asio::awaitable<void> TrimMemory() {
   malloc_trim(0);
 }
 
-asio::awaitable<absl::Status> Serve(NodeService& service, Scope& scope) {
+asio::awaitable<absl::Status> Serve(asio::io_context& loop, NodeService& service, Scope& scope) {
+  StopSignals stop(loop);
   const absl::Status started = co_await service.Start();
   if (!started.ok()) {
     co_return started;
@@ -156,7 +157,7 @@ asio::awaitable<absl::Status> Serve(NodeService& service, Scope& scope) {
     Spawn(scope, "watchdog", FeedWatchdog(*interval));
   }
   Spawn(scope, "trim", TrimMemory());
-  co_await WaitForStopSignal();
+  co_await stop.Wait();
   ServiceNotifier().Stopping();
   co_await service.Stop();
   co_return absl::OkStatus();
@@ -273,7 +274,7 @@ int Run(const NodeConfig& config, NodeFlags::Verb verb) {
   {
     Scope scope(loop, log);
     ended = verb == NodeFlags::Verb::kJoin ? RunOnLoop(loop, service.Join())
-                                           : RunOnLoop(loop, Serve(service, scope));
+                                           : RunOnLoop(loop, Serve(loop, service, scope));
   }
   return ended.ok() ? 0 : Fail(ended);
 }
