@@ -20,6 +20,7 @@
 #include "node/runtime/cgroup_mounts.h"
 #include "node/runtime/lxc_config.h"
 #include "node/runtime/lxc_runtime.h"
+#include "node/service/memory_trim.h"
 #include "node/service/node_service.h"
 #include "node/service/status_text.h"
 
@@ -31,6 +32,7 @@ constexpr int kMisuse = 2;
 constexpr size_t kMaxTokenFileBytes = 8192;
 constexpr size_t kMaxStatusBytes = 8 << 20;
 constexpr std::chrono::seconds kTrimAfter{20};
+constexpr std::chrono::seconds kTrimEvery{60};
 
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "bramble-node: %s\n", std::string(MessageOf(status)).c_str());
@@ -140,10 +142,13 @@ asio::awaitable<void> FeedWatchdog(std::chrono::microseconds interval) {
   }
 }
 
-// What starting up needed and nothing needs any more.
-asio::awaitable<void> TrimMemory() {
+// What starting up needed, or an order, and nothing needs any more.
+asio::awaitable<void> KeepTrimming() {
   co_await SleepFor(kTrimAfter);
-  malloc_trim(0);
+  while (true) {
+    TrimMemory();
+    co_await SleepFor(kTrimEvery);
+  }
 }
 
 asio::awaitable<absl::Status> Serve(asio::io_context& loop, NodeService& service, Scope& scope) {
@@ -156,7 +161,7 @@ asio::awaitable<absl::Status> Serve(asio::io_context& loop, NodeService& service
   if (const auto interval = ServiceNotifier::WatchdogInterval(); interval.has_value()) {
     Spawn(scope, "watchdog", FeedWatchdog(*interval));
   }
-  Spawn(scope, "trim", TrimMemory());
+  Spawn(scope, "trim", KeepTrimming());
   co_await stop.Wait();
   ServiceNotifier().Stopping();
   co_await service.Stop();
