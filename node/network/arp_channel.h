@@ -13,7 +13,7 @@
 
 namespace bramble::node {
 
-// ARP on one segment.  PacketArpChannel is the real one; FakeArpChannel lives beside this file.
+// ARP on one segment.  PacketArpChannel is the real one; that of FakeLan lives beside this file.
 // Loop only.
 class ArpChannel {
  public:

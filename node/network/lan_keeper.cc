@@ -16,6 +16,7 @@ constexpr int kAsks = 3;
 constexpr milliseconds kTurn{10};
 constexpr milliseconds kPortRetry{250};
 constexpr int kPortTries = 40;
+constexpr size_t kMaxHeard = 1024;
 // What a station of ours is never called: made up for the question whether foreign MACs pass.
 constexpr uint8_t kForeignFirstByte = 0x06;  // locally administered (IEEE 802)
 
@@ -118,6 +119,9 @@ void LanKeeper::OpenChannel() {
   }
   channel_ = *std::move(opened);
   channel_->OnFrame([this](const ArpFrame& frame) {
+    if (!mode_known_ && heard_.size() < kMaxHeard && !frame.sender.empty()) {
+      heard_.insert(frame.sender);
+    }
     if (claim_.has_value()) {
       claim_->OnFrame(frame, parts_.clock.Boot());
       claim_due_.Set();
@@ -328,6 +332,9 @@ asio::awaitable<void> LanKeeper::FindOutMode() {
     if (takes.has_value()) {
       mode_known_ = true;
       routed_ = !*takes;
+      if (!routed_) {
+        heard_.clear();
+      }
       break;
     }
     co_await SleepFor(options_.uplink_check);
@@ -341,17 +348,45 @@ asio::awaitable<void> LanKeeper::FindOutMode() {
     on_routed();
   }
   status_ = co_await Apply();
+  if (!status_.ok()) {
+    log_.Error("network_failed", {{"error", status_}});
+  }
   OpenChannel();
   if (address_.has_value()) {
     StartClaim(address_->address, options_.address.has_value(), /*held=*/true);
   }
+  StandInForTheLan();
   dirty_.Set();
   Changed();
 }
 
-// Asks the controller and the gateway for their MAC, once in our own name and once in a name that
-// nobody has.  nullopt: nobody answered in our own name either.
-asio::awaitable<std::optional<bool>> LanKeeper::TakesForeignMacs() {
+// Containers that ran while the port was in the bridge learned the MACs of the LAN's stations from
+// their broadcasts, and would send to them in vain until they ask anew, which takes them 10 s.
+// None of those stations could learn a container's MAC, so what they sent was all broadcast, and
+// heard here too.
+void LanKeeper::StandInForTheLan() {
+  absl::StatusOr<std::unique_ptr<ArpChannel>> bridge =
+      parts_.open_arp(options_.bridge, PacketArpChannel::Hear::kOwn);
+  if (!bridge.ok()) {
+    log_.Warn("arp_failed", {{"error", bridge.status()}});
+    return;
+  }
+  const std::vector<Ipv4> targets = MacTargets();
+  heard_.insert(targets.begin(), targets.end());
+  for (const Ipv4 station : heard_) {
+    if (address_.has_value() && address_->address == station) {
+      continue;
+    }
+    if (std::binary_search(containers_.begin(), containers_.end(), station)) {
+      continue;
+    }
+    // One that is lost costs what it would have saved.
+    (void)(*bridge)->Send(ArpAnnouncement((*bridge)->mac(), station));
+  }
+  heard_.clear();
+}
+
+std::vector<Ipv4> LanKeeper::MacTargets() const {
   std::vector<Ipv4> targets;
   for (const Ipv4 target : {controller_, options_.gateway}) {
     if (!target.empty()) {
@@ -363,6 +398,13 @@ asio::awaitable<std::optional<bool>> LanKeeper::TakesForeignMacs() {
       targets.push_back(route.gateway);
     }
   }
+  return targets;
+}
+
+// Asks the controller and the gateway for their MAC, once in our own name and once in a name that
+// nobody has.  nullopt: nobody answered in our own name either.
+asio::awaitable<std::optional<bool>> LanKeeper::TakesForeignMacs() {
+  const std::vector<Ipv4> targets = MacTargets();
   if (targets.empty()) {
     co_return std::nullopt;
   }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -103,6 +104,9 @@ class LanKeeper {
   asio::awaitable<void> KeepAddress();
   asio::awaitable<void> FindOutMode();
   asio::awaitable<std::optional<bool>> TakesForeignMacs();
+  // Whom to ask: the controller and the gateways.
+  std::vector<Ipv4> MacTargets() const;
+  void StandInForTheLan();
   void OpenChannel();
   void StartClaim(std::optional<Ipv4> preferred, bool firm, bool held);
   void AfterClaim();
@@ -122,6 +126,7 @@ class LanKeeper {
   bool link_up_ = true;
   Ipv4 controller_;
   std::vector<Ipv4> containers_;
+  std::set<Ipv4> heard_;  // stations of the LAN, until the mode is known
   std::vector<Old> old_;
   std::vector<Ipv4Interface> dropped_;
   NetworkFacts facts_;

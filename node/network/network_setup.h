@@ -12,7 +12,7 @@
 
 namespace bramble::node {
 
-// The network of this node.  IpNetworkSetup is the real one.
+// The network of this node.  IpNetworkSetup is the real one, FakeNetworkSetup is in fake_lan.h.
 class NetworkSetup {
  public:
   virtual ~NetworkSetup() = default;
