@@ -53,6 +53,24 @@ PacketGroup GroupOf(std::string name, const std::vector<api::FirewallRule>& rule
   return group;
 }
 
+// The fewest prefixes that have the addresses of `span` and no others.
+std::vector<Ipv4Prefix> PrefixesOf(AddressSpan span) {
+  std::vector<Ipv4Prefix> prefixes;
+  for (uint64_t at = span.first.bits(); span.size() > 0 && at <= span.last.bits();) {
+    int length = 32;
+    while (length > 0) {
+      const Ipv4Prefix wider(Ipv4(static_cast<uint32_t>(at)), length - 1);
+      if (wider.network().bits() != at || wider.broadcast() > span.last) {
+        break;
+      }
+      --length;
+    }
+    const Ipv4Prefix& prefix = prefixes.emplace_back(Ipv4(static_cast<uint32_t>(at)), length);
+    at += prefix.size();
+  }
+  return prefixes;
+}
+
 class Planner {
  public:
   explicit Planner(const std::optional<api::NodeNetwork>& network, Ipv4 own) : own_(own) {
@@ -67,6 +85,7 @@ class Planner {
     for (const Ipv4 node : network->nodes) {
       plan_.policy.nodes.emplace_back(node, 32);
     }
+    AddNodeRange(network->prefix);
     for (const api::AddressSet& set : network->sets) {
       AddressSet& added = plan_.policy.sets.emplace_back(AddressSet{.name = set.name});
       for (const Ipv4 address : set.addresses) {
@@ -95,8 +114,10 @@ class Planner {
                                     " is another container's"));
       return;
     }
+    AddNodeRange((*link)->address.prefix());
     if (!std::exchange(told_, true)) {
-      AssumePlan((*link)->address.prefix());
+      // Where the controller is by the default plan, until it says it.
+      plan_.policy.controllers.emplace_back((*link)->address.prefix().At(1), 32);
     }
     AddPort(container, **link);
     AddHost(container, **link);
@@ -108,13 +129,14 @@ class Planner {
   NetworkPlan Take() { return std::move(plan_); }
 
  private:
-  // Where controller and nodes are by the default plan, until the controller says it.
-  void AssumePlan(Ipv4Prefix prefix) {
-    plan_.policy.controllers.emplace_back(prefix.At(1), 32);
-    const AddressSpan nodes = NodeRangeOf(prefix);
-    for (uint32_t i = 0; i < nodes.size(); ++i) {
-      plan_.policy.nodes.emplace_back(nodes.first + i, 32);
+  // Those too that the controller does not know yet, or that were switched on after it was: a node
+  // gives itself an address of this range.
+  void AddNodeRange(Ipv4Prefix prefix) {
+    if (prefix.length() == 0 || !node_ranges_.insert(prefix).second) {
+      return;
     }
+    const std::vector<Ipv4Prefix> range = PrefixesOf(NodeRangeOf(prefix));
+    plan_.policy.nodes.insert(plan_.policy.nodes.end(), range.begin(), range.end());
   }
 
   void AddPort(const api::NodeContainer& container, const ContainerLink& link) {
@@ -168,7 +190,8 @@ class Planner {
   }
 
   const Ipv4 own_;
-  bool told_ = false;  // who controllers and nodes are
+  bool told_ = false;  // who the controllers are
+  std::set<Ipv4Prefix> node_ranges_;
   NetworkPlan plan_;
   std::set<std::string> sets_;
   std::set<std::string> groups_;

@@ -36,7 +36,8 @@ struct NetworkPlan {
 };
 
 // Without a NodeNetwork (never connected) containers with a firewall are closed to the outside, and
-// controller and nodes are taken to be where the default plan has them.  A
+// the controller is taken to be where the default plan has it.  Nodes are those that it names, and
+// the whole range of the prefix that is for nodes.  A
 // policy or set that the controller has not sent lets nothing through.  Of two containers that
 // claim one address, port or MAC the first keeps it.  `own` is the node's address.
 NetworkPlan PlanNetwork(const std::vector<NetworkContainer>& containers,

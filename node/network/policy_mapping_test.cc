@@ -77,6 +77,22 @@ TEST(PolicyMappingTest, APolicyThatIsNotHereLetsNothingIn) {
   EXPECT_THAT(rules, HasSubstr("elements = { 172.16.0.11-172.16.0.63 }")) << "nodes, likewise";
 }
 
+// A node that has just been switched on has an address of its own choice, and port 8445 open.
+TEST(PolicyMappingTest, TheBlobPortOfNodesThatNobodyToldOfIsClosedToo) {
+  api::NodeNetwork network = Network();
+  network.prefix = Ipv4Prefix(Address("172.16.0.0"), 24);
+  network.nodes = {Address("172.16.0.11"), Address("172.16.0.100")};
+  const auto rules = [&](const std::string& container) {
+    const NetworkPlan plan = PlanNetwork({Container("web", container)}, network, Ipv4());
+    return CompileNftRules(plan.policy).value();
+  };
+  EXPECT_THAT(rules("172.16.0.64"),
+              HasSubstr("set nodes {\n    type ipv4_addr; flags interval\n"
+                        "    elements = { 172.16.0.11-172.16.0.63, 172.16.0.100 }"));
+  EXPECT_THAT(rules("10.7.0.64"), HasSubstr("elements = { 10.7.0.11-10.7.0.63, 172.16.0.11-"))
+      << "while the prefix changes both ranges have nodes";
+}
+
 TEST(PolicyMappingTest, WithoutFirewallsOnlySpoofingIsFiltered) {
   NetworkContainer web = Container("web", "172.16.0.64");
   web.definition.firewall.reset();
