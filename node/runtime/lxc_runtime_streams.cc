@@ -220,6 +220,29 @@ json::object ExecToJson(const ExecRequest& request) {
           {"terminal", request.terminal.has_value()}};
 }
 
+// A verb whose output is read.
+asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> BeginSource(
+    asio::io_context& loop, RuntimeProcess::Options options) {
+  auto begun = co_await RuntimeProcess::Begin(loop, std::move(options));
+  if (!begun.ok()) {
+    co_return begun.status();
+  }
+  std::unique_ptr<ByteSource> made = std::make_unique<LxcSource>(*std::move(begun));
+  co_return std::move(made);
+}
+
+// A verb that is written to; without a size, in pieces that bear their lengths.
+asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> BeginSink(
+    asio::io_context& loop, RuntimeProcess::Options options, std::optional<Bytes> size) {
+  options.has_input = true;
+  auto begun = co_await RuntimeProcess::Begin(loop, std::move(options));
+  if (!begun.ok()) {
+    co_return begun.status();
+  }
+  std::unique_ptr<ByteSink> made = std::make_unique<LxcSink>(*std::move(begun), size);
+  co_return std::move(made);
+}
+
 }  // namespace
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ContainerStream>>> LxcRuntime::Exec(
@@ -267,12 +290,7 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::Log(
   options.argv = Argv("log");
   options.request = {
       {"id", id.str()}, {"tail_lines", log_options.tail_lines}, {"follow", log_options.follow}};
-  auto begun = co_await RuntimeProcess::Begin(loop_, std::move(options));
-  if (!begun.ok()) {
-    co_return begun.status();
-  }
-  std::unique_ptr<ByteSource> made = std::make_unique<LxcSource>(*std::move(begun));
-  co_return std::move(made);
+  co_return co_await BeginSource(loop_, std::move(options));
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> LxcRuntime::PushFile(
@@ -292,13 +310,7 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> LxcRuntime::PushFile(
   if (request.size.has_value()) {
     options.request["size_bytes"] = request.size->count;
   }
-  options.has_input = true;
-  auto begun = co_await RuntimeProcess::Begin(loop_, std::move(options));
-  if (!begun.ok()) {
-    co_return begun.status();
-  }
-  std::unique_ptr<ByteSink> made = std::make_unique<LxcSink>(*std::move(begun), request.size);
-  co_return std::move(made);
+  co_return co_await BeginSink(loop_, std::move(options), request.size);
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::PullFile(
@@ -308,12 +320,7 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::PullFil
   options.request = {{"id", request.id.str()},
                      {"path", request.path},
                      {"tree", request.kind == TransferKind::kTree}};
-  auto begun = co_await RuntimeProcess::Begin(loop_, std::move(options));
-  if (!begun.ok()) {
-    co_return begun.status();
-  }
-  std::unique_ptr<ByteSource> made = std::make_unique<LxcSource>(*std::move(begun));
-  co_return std::move(made);
+  co_return co_await BeginSource(loop_, std::move(options));
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::ExportLayer(
@@ -321,12 +328,7 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSource>>> LxcRuntime::ExportL
   RuntimeProcess::Options options;
   options.argv = Argv("export");
   options.request = {{"id", id.str()}};
-  auto begun = co_await RuntimeProcess::Begin(loop_, std::move(options));
-  if (!begun.ok()) {
-    co_return begun.status();
-  }
-  std::unique_ptr<ByteSource> made = std::make_unique<LxcSource>(*std::move(begun));
-  co_return std::move(made);
+  co_return co_await BeginSource(loop_, std::move(options));
 }
 
 asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> LxcRuntime::ImportLayer(
@@ -334,14 +336,8 @@ asio::awaitable<absl::StatusOr<std::unique_ptr<ByteSink>>> LxcRuntime::ImportLay
   RuntimeProcess::Options options;
   options.argv = Argv("import");
   options.request = {{"spec", ToJson(spec)}};
-  options.has_input = true;
-  auto begun = co_await RuntimeProcess::Begin(loop_, std::move(options));
-  if (!begun.ok()) {
-    co_return begun.status();
-  }
   constexpr Bytes kNotAnnounced{INT64_MAX};  // the stream says itself where it ends
-  std::unique_ptr<ByteSink> made = std::make_unique<LxcSink>(*std::move(begun), kNotAnnounced);
-  co_return std::move(made);
+  co_return co_await BeginSink(loop_, std::move(options), kNotAnnounced);
 }
 
 }  // namespace bramble::node
