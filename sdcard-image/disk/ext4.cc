@@ -76,6 +76,7 @@ std::vector<std::string> ReproducibleEnvironment(int64_t time_s) {
           "MKE2FS_SKIP_PROGRESS=1",
           "MKE2FS_CONFIG=/dev/null",
           StrCat("E2FSPROGS_FAKE_TIME=", time_s),
+          StrCat("E2FSCK_TIME=", time_s),  // e2fsck's own
           StrCat("SOURCE_DATE_EPOCH=", time_s)};
 }
 

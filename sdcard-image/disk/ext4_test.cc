@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/subprocess.h"
 #include "base/temporary_directory.h"
+#include "sdcard-image/disk/bytes.h"
 #include "sdcard-image/disk/card_image.h"
 #include "sdcard-image/disk/ext4_structure.h"
 #include "sdcard-image/disk/fat32.h"
@@ -93,6 +94,13 @@ TEST_F(CardImageTest, TwoBuildsFromTwoCopiesOfTheTreeGiveEqualBytes) {
 
   const Command compare{.argv = {"cmp", first.string(), second.string()}};
   EXPECT_EQ(RunCommandForOutput(compare).status(), absl::OkStatus());
+
+  // They may have been made in one second, so: last written and checked when we say.
+  const auto device = FileDevice::Open(first, FileDevice::Mode::kRead).value();
+  DeviceWindow root(*device, options_.layout.root_offset, options_.layout.root_bytes);
+  const std::string super = Ext4Structure::Read(root).value().superblock();
+  EXPECT_EQ(GetLe32(super, 0x30), options_.time_s);
+  EXPECT_EQ(GetLe32(super, 0x40), options_.time_s);
 }
 
 TEST_F(CardImageTest, TheRootPassesFsck) {

@@ -6,16 +6,20 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <sstream>
 
 #include "base/file.h"
 #include "base/random.h"
 #include "base/status.h"
 
+#include "absl/strings/numbers.h"
+
 namespace bramble::sdcard {
 namespace {
 
 constexpr size_t kMaxProcBytes = 4 << 20;
+constexpr uint64_t kKernelSectorBytes = 512;  // Linux, Documentation/ABI/stable/sysfs-block, "size"
 constexpr size_t kTagBytes = 4096;
 constexpr uint64_t kFirstTag = 64 << 20;
 
@@ -98,20 +102,31 @@ std::string Joined(const std::vector<std::string>& words) {
 
 absl::StatusOr<TargetFacts> GatherTargetFacts(const std::filesystem::path& path,
                                               const KernelRoots& roots) {
-  BRAMBLE_ASSIGN_OR_RETURN(const auto device, FileDevice::Open(path, FileDevice::Mode::kRead));
+  // Not opened: what must not be touched is named as such, also where it may not be read.
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0) {
+    return ErrnoStatus(errno, path.string());
+  }
   TargetFacts facts;
   facts.path = path.string();
-  facts.bytes = device->size();
-  facts.is_block_device = device->is_block_device();
-  struct stat info;
-  if (!facts.is_block_device || ::fstat(device->fd(), &info) != 0) {
+  facts.is_block_device = S_ISBLK(info.st_mode);
+  if (S_ISREG(info.st_mode)) {
+    facts.bytes = static_cast<uint64_t>(info.st_size);
     return facts;
+  }
+  if (!facts.is_block_device) {
+    return absl::InvalidArgumentError(
+        StrCat(path.string(), ": neither a file nor a block device such as /dev/sdb"));
   }
   std::error_code ignored;
   const std::filesystem::path self = std::filesystem::canonical(
       roots.sys / "dev/block" / StrCat(major(info.st_rdev), ":", minor(info.st_rdev)), ignored);
   facts.is_partition = std::filesystem::exists(self / "partition", ignored);
   const std::filesystem::path disk = facts.is_partition ? self.parent_path() : self;
+  uint64_t sectors = 0;
+  if (absl::SimpleAtoi(TrimmedFile(self / "size"), &sectors)) {
+    facts.bytes = sectors * kKernelSectorBytes;
+  }
   facts.read_only = TrimmedFile(disk / "ro") == "1";
   facts.removable =
       TrimmedFile(disk / "removable") == "1" || disk.filename().string().starts_with("mmcblk");

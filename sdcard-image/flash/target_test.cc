@@ -9,6 +9,9 @@
 #include "base/temporary_directory.h"
 #include "sdcard-image/flash/faulty_device.h"
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+
 namespace bramble::sdcard {
 namespace {
 
@@ -54,6 +57,27 @@ TEST(TargetTest, AFileIsNoBlockDeviceAndMayBeAnything) {
   EXPECT_EQ(CheckTarget(facts, 1 << 30), absl::OkStatus());
   EXPECT_TRUE(absl::IsNotFound(GatherTargetFacts(directory / "none").status()));
   EXPECT_TRUE(absl::IsInvalidArgument(GatherTargetFacts(directory.path()).status()));
+}
+
+// A disk that nobody may open is known by what the kernel says of it.  Skipped where there is no
+// block device at all.
+TEST(TargetTest, ABlockDeviceIsNotOpenedToBeJudged) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/sys/class/block", ignored)) {
+    const std::filesystem::path node = "/dev" / entry.path().filename();
+    uint64_t sectors = 0;
+    if (std::filesystem::is_block_file(node, ignored) &&
+        absl::SimpleAtoi(
+            absl::StripAsciiWhitespace(ReadFile(entry.path() / "size", 64).value_or("")),
+            &sectors)) {
+      const absl::StatusOr<TargetFacts> facts = GatherTargetFacts(node);
+      ASSERT_TRUE(facts.ok()) << facts.status();
+      EXPECT_TRUE(facts->is_block_device);
+      EXPECT_EQ(facts->bytes, sectors * 512);
+      return;
+    }
+  }
+  GTEST_SKIP() << "no block device on this machine";
 }
 
 TEST(ProbeTest, AGoodCardKeepsWhatItHeld) {
