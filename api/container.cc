@@ -254,6 +254,9 @@ json::object ToJson(const ContainerStatus& status) {
   if (!status.floating_ips.empty()) {
     object["floating_ips"] = ToJson(status.floating_ips);
   }
+  if (!status.conditions.empty()) {
+    object["conditions"] = ToJson(status.conditions);
+  }
   if (status.started_at.has_value()) {
     object["started_at"] = FormatTime(*status.started_at);
   }
@@ -297,6 +300,7 @@ ContainerStatus StatusField(JsonObjectReader& parent, UnknownKeys unknown) {
   status.restarts = reader.OptionalInt("restarts", {.min = 0}).value_or(0);
   status.observed_generation = reader.OptionalInt("observed_generation", {.min = 0}).value_or(0);
   status.disk_limit_mode = reader.OptionalString("disk_limit_mode").value_or("");
+  status.conditions = ConditionsField(reader, "conditions");
   parent.Merge(reader.Finish());
   return status;
 }

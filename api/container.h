@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "api/condition.h"
 #include "api/resources.h"
 
 namespace bramble::api {
@@ -121,6 +122,8 @@ struct ContainerStatus {
   uint64_t restarts = 0;  // by the restart policy, since it was last started by a person
   uint64_t observed_generation = 0;
   std::string disk_limit_mode;  // "project-quota", "loop-file" or "none"
+  // What it runs without, since its node could not give it: "apparmor", "swap", "disk" …
+  std::vector<Condition> conditions;
 
   friend bool operator==(const ContainerStatus&, const ContainerStatus&) = default;
 };

@@ -44,26 +44,28 @@ TEST(ContainerCodecTest, ASpecGoesToJsonAndBack) {
 }
 
 TEST(ContainerCodecTest, AContainerGoesToJsonAndBack) {
-  Container container{.id = ContainerId::Trusted("c1"),
-                      .name = ContainerName::Trusted("web"),
-                      .project = ProjectName::Trusted("default"),
-                      .generation = 7,
-                      .created_at = WallTime(std::chrono::seconds(1'700'000'000)),
-                      .deleting = true,
-                      .spec = FullSpec(),
-                      .status = {.state = ContainerState::kRunning,
-                                 .reason = "r",
-                                 .node_id = NodeId::Trusted("n1"),
-                                 .node = "pi-1",
-                                 .address = "172.16.0.64",
-                                 .mac = "02:00:00:00:00:01",
-                                 .image_digest = std::string(64, 'a'),
-                                 .architecture = "arm64",
-                                 .started_at = WallTime(std::chrono::seconds(1'700'000'001)),
-                                 .exit_code = 3,
-                                 .restarts = 4,
-                                 .observed_generation = 6,
-                                 .disk_limit_mode = "loop-file"}};
+  Container container{
+      .id = ContainerId::Trusted("c1"),
+      .name = ContainerName::Trusted("web"),
+      .project = ProjectName::Trusted("default"),
+      .generation = 7,
+      .created_at = WallTime(std::chrono::seconds(1'700'000'000)),
+      .deleting = true,
+      .spec = FullSpec(),
+      .status = {.state = ContainerState::kRunning,
+                 .reason = "r",
+                 .node_id = NodeId::Trusted("n1"),
+                 .node = "pi-1",
+                 .address = "172.16.0.64",
+                 .mac = "02:00:00:00:00:01",
+                 .image_digest = std::string(64, 'a'),
+                 .architecture = "arm64",
+                 .started_at = WallTime(std::chrono::seconds(1'700'000'001)),
+                 .exit_code = 3,
+                 .restarts = 4,
+                 .observed_generation = 6,
+                 .disk_limit_mode = "loop-file",
+                 .conditions = {{.type = "swap", .severity = "warning", .message = "m"}}}};
 
   const Container copy = ContainerFromJson(ToJson(container)).value();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "api/condition.h"
 #include "api/resources.h"
 
 namespace bramble::api {
@@ -15,15 +16,6 @@ namespace bramble::api {
 enum class NodeState { kPending, kReady, kSuspect, kUnreachable, kHeld, kOff };
 inline constexpr std::string_view kNodeStateNames[] = {"pending",     "ready", "suspect",
                                                        "unreachable", "held",  "off"};
-
-// Something about a node that a person or the scheduler should know.
-struct Condition {
-  std::string type;      // "no-lsm", "cgroup-memory-off", "disk-full", "clock-skew" …
-  std::string severity;  // "info", "warning" (prefer others), "critical" (do not place)
-  std::string message;
-
-  friend bool operator==(const Condition&, const Condition&) = default;
-};
 
 // What a node says of itself when it connects, and when it changes.
 struct Inventory {
@@ -68,10 +60,6 @@ struct Node {
   std::optional<WallTime> last_seen_at;
 };
 
-json::object ToJson(const Condition& condition);
-absl::StatusOr<Condition> ConditionFromJson(const json::value& value, std::string path);
-json::array ToJson(const std::vector<Condition>& conditions);
-std::vector<Condition> ConditionsField(JsonObjectReader& reader, std::string_view key);
 json::object ToJson(const Inventory& inventory);
 absl::StatusOr<Inventory> InventoryFromJson(const json::value& value, std::string path);
 json::object ToJson(const Node& node);

@@ -437,6 +437,9 @@ json::object ToJson(const ObservedContainer& container) {
   if (container.ran) {
     object["ran"] = true;
   }
+  if (!container.conditions.empty()) {
+    object["conditions"] = ToJson(container.conditions);
+  }
   if (container.exit_code.has_value()) {
     object["exit_code"] = *container.exit_code;
   }
@@ -466,6 +469,7 @@ absl::StatusOr<ObservedContainer> ObservedContainerFromJson(const json::value& v
   container.restarts = CountField<uint64_t>(reader, "restarts");
   container.ran = reader.OptionalBool("ran").value_or(false);
   container.disk_limit_mode = TextField(reader, "disk_limit_mode");
+  container.conditions = ConditionsField(reader, "conditions");
   if (const json::value* definition = reader.Find("definition")) {
     absl::StatusOr<NodeContainer> parsed =
         NodeContainerFromJson(*definition, reader.PathOf("definition"));

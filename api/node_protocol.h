@@ -68,6 +68,7 @@ struct ObservedContainer {
   uint64_t restarts = 0;
   bool ran = false;  // its init was started on the writable layer that it has now, or may have been
   std::string disk_limit_mode;
+  std::vector<Condition> conditions;  // what it runs without
   // Of a container that the controller may not know: what is needed to adopt it.
   std::optional<NodeContainer> definition;
 

@@ -129,6 +129,30 @@ TEST_F(ContainersTest, AFailedContainerFailsItsOperationWithTheNodesReason) {
   EXPECT_THAT(Operation(created->operation_id).error, HasSubstr("no /sbin/init"));
 }
 
+TEST_F(ContainersTest, AContainerSaysWhatItRunsWithoutUntilItsNodeSaysOtherwise) {
+  AddNode("pi-1");
+  AddImage();
+  ASSERT_TRUE(Create(Request("web")).ok());
+  PlayedNode& node = nodes_["pi-1"];
+  const auto report = [&](std::vector<api::Condition> conditions) {
+    api::ObservedContainer observed =
+        Observed(node.containers.begin()->second, ContainerState::kRunning);
+    observed.conditions = std::move(conditions);
+    coordinator_->sessions().OnMessage(
+        node.link, api::Report{.version = node.version, .containers = {observed}});
+    Settle();
+  };
+
+  const api::Condition swap{.type = "swap", .severity = "warning", .message = "not counted"};
+  report({swap});
+  EXPECT_THAT(Container("web").status.conditions, testing::ElementsAre(swap));
+  Restart();
+  EXPECT_THAT(Container("web").status.conditions, testing::ElementsAre(swap)) << "it is kept";
+  Connect("pi-1");
+  report({});
+  EXPECT_THAT(Container("web").status.conditions, testing::IsEmpty());
+}
+
 TEST_F(ContainersTest, AnOperationThatIsNotDoneInTimeFails) {
   AddImage();
   const auto created = Create(Request("web"));

@@ -320,6 +320,7 @@ void Fleet::Unplace(ContainerRecord& record, std::string reason) {
   status.started_at.reset();
   status.exit_code.reset();
   status.observed_generation = 0;
+  status.conditions.clear();
   record.moving = false;
   record.move.reset();
 }

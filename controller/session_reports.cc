@@ -220,6 +220,7 @@ void CopyObserved(const api::ObservedContainer& observed, api::ContainerStatus& 
   status.restarts = observed.restarts;
   status.observed_generation = observed.generation;
   status.disk_limit_mode = observed.disk_limit_mode;
+  status.conditions = observed.conditions;
 }
 
 }  // namespace

@@ -175,21 +175,23 @@ asio::awaitable<absl::StatusOr<Started>> Agent::CarryOut(Action action) {
   }
   Started now;
   if (kind == ActionKind::kAdjust) {
-    now.disk_limit_mode = co_await DiskLimitMode(id);
+    now = co_await AfterAdjusting(id);
   }
   co_return now;
 }
 
-asio::awaitable<std::string> Agent::DiskLimitMode(ContainerId id) {
+asio::awaitable<Started> Agent::AfterAdjusting(ContainerId id) {
+  Started now;
   const auto listed = co_await runtime_.List();
   if (listed.ok()) {
     for (const RuntimeContainer& container : *listed) {
       if (container.spec.id == id) {
-        co_return container.disk_mode;
+        now.disk_limit_mode = container.disk_mode;
+        now.lacking = container.degraded;
       }
     }
   }
-  co_return "";
+  co_return now;
 }
 
 asio::awaitable<absl::StatusOr<Started>> Agent::StartContainer(api::NodeContainer container) {
@@ -223,7 +225,9 @@ asio::awaitable<absl::StatusOr<Started>> Agent::StartContainer(api::NodeContaine
     }
     log_.Info("container_degraded", {{"container", id}, {"lacking", lacking}});
   }
-  Started started{.started_at = running->started_at, .disk_limit_mode = running->disk_mode};
+  Started started{.started_at = running->started_at,
+                  .disk_limit_mode = running->disk_mode,
+                  .lacking = running->degraded};
   containers_[id] = *std::move(running);
   co_return started;
 }

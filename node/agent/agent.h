@@ -125,8 +125,8 @@ class Agent {
   asio::awaitable<absl::StatusOr<Started>> CarryOut(Action action);
   asio::awaitable<absl::StatusOr<Started>> StartContainer(api::NodeContainer container);
   asio::awaitable<absl::Status> Change(Action action);
-  // How its disk is limited now; empty: not known.
-  asio::awaitable<std::string> DiskLimitMode(ContainerId id);
+  // How its disk is limited now and what it lacks; no mode: not known.
+  asio::awaitable<Started> AfterAdjusting(ContainerId id);
   asio::awaitable<absl::Status> FetchImage(api::NodeContainer container);
   absl::StatusOr<RuntimeSpec> SpecOf(const api::NodeContainer& container);
   void OnExit(const RuntimeExitEvent& event);

@@ -34,6 +34,7 @@ struct HeldContainer {
   bool frozen = false;
   std::optional<WallTime> started_at;
   std::string disk_limit_mode;
+  std::vector<std::string> lacking;  // as RuntimeContainer::degraded
 };
 
 enum class ActionKind { kFetch, kStart, kAdjust, kFreeze, kThaw, kStop, kRebuild, kDelete };
@@ -47,10 +48,11 @@ struct Action {
   std::chrono::milliseconds grace{0};  // kStop: until the kill; 0: at once
 };
 
-// What a successful kStart tells, and of kAdjust the mode, if it is known.
+// What a successful kStart tells, and of kAdjust all but the time, if the mode is known.
 struct Started {
   std::optional<WallTime> started_at;
   std::string disk_limit_mode;
+  std::vector<std::string> lacking;  // as RuntimeContainer::degraded
 };
 
 // How a container's init ended.

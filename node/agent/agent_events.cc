@@ -176,7 +176,8 @@ void AgentCore::Succeeded(Entry& entry, const Action& action, const Started& sta
       entry.held = HeldContainer{.definition = action.container,
                                  .running = true,
                                  .started_at = started.started_at,
-                                 .disk_limit_mode = started.disk_limit_mode};
+                                 .disk_limit_mode = started.disk_limit_mode,
+                                 .lacking = started.lacking};
       entry.started = now;
       entry.notes.started = true;
       entry.notes.ran = true;
@@ -196,6 +197,7 @@ void AgentCore::Succeeded(Entry& entry, const Action& action, const Started& sta
       entry.held->definition.spec.swap = action.container.spec.swap;
       if (!started.disk_limit_mode.empty()) {
         entry.held->disk_limit_mode = started.disk_limit_mode;
+        entry.held->lacking = started.lacking;
       }
       break;
     case ActionKind::kFreeze:

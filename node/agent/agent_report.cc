@@ -2,6 +2,7 @@
 // What AgentCore tells: reports to the controller, notes for the run directory, sets for others.
 #include "base/strings.h"
 #include "node/agent/agent_core.h"
+#include "node/agent/lacking.h"
 
 namespace bramble::node {
 namespace {
@@ -87,6 +88,9 @@ api::ObservedContainer AgentCore::ObserveOne(const ContainerId& id, const Entry&
     observed.rebuild_count = entry.held->definition.spec.rebuild_count;
     observed.started_at = entry.held->started_at;
     observed.disk_limit_mode = entry.held->disk_limit_mode;
+    if (MayRun(entry.phase)) {
+      observed.conditions = ConditionsOfLacking(entry.held->lacking);
+    }
     if (!entry.desired.has_value() && !entry.tombstone.has_value()) {
       observed.definition = entry.held->definition;
     }

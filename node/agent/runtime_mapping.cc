@@ -91,6 +91,7 @@ HeldContainer HeldOf(const RuntimeContainer& container) {
   held.frozen = container.state == RuntimeState::kFrozen;
   held.started_at = container.started_at;
   held.disk_limit_mode = container.disk_mode;
+  held.lacking = container.degraded;
   return held;
 }
 

@@ -258,6 +258,7 @@ asio::awaitable<absl::StatusOr<RuntimeContainer>> FakeRuntime::Start(RuntimeSpec
   }
   container.observed.spec = spec;
   container.observed.disk_mode = kDiskModeNone;
+  container.observed.degraded = machine_->degraded;
   if (container.observed.state == RuntimeState::kStopped) {
     container.observed.state = RuntimeState::kRunning;
     container.observed.init_pid = machine_->next_pid++;
@@ -301,6 +302,7 @@ asio::awaitable<absl::Status> FakeRuntime::Adjust(RuntimeSpec spec) {
     co_return NotHere(spec.id);
   }
   container->observed.spec = spec;
+  container->observed.degraded = machine_->degraded;
   co_return absl::OkStatus();
 }
 

@@ -31,9 +31,10 @@ struct FakeMachine {
     std::vector<TerminalSize> sizes;  // of terminals that were opened or resized
   };
   std::map<ContainerId, Container> containers;
-  std::vector<std::string> calls;  // "start ID", in order
-  absl::Status next_failure;       // what the next call that changes something answers, once
-  pid_t next_pid = 1'000'000'000;  // of no process
+  std::vector<std::string> calls;     // "start ID", in order
+  absl::Status next_failure;          // what the next call that changes something answers, once
+  std::vector<std::string> degraded;  // what its kernel cannot give to a container
+  pid_t next_pid = 1'000'000'000;     // of no process
 };
 
 // A runtime without a kernel.  Commands that its containers know: `true`, `false`, `echo WORD…`,

@@ -41,6 +41,45 @@ TEST(NodeServiceTest, JoinsByItsTokenRunsAContainerAndReports) {
   ASSERT_TRUE(m.Until([&] { return !m.controller.containers.contains(id); }));
 }
 
+TEST(NodeServiceTest, ReportsWhatAContainerRunsWithoutForAsLongAsItDoes) {
+  Machine m;
+  m.controller.blobs[kDigest] = "an archive";
+  m.machine->degraded = {"apparmor", "swap"};
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return m.controller.connected() && !m.controller.reports.empty(); }));
+  api::NodeContainer web = Container("web");
+  const auto lacks = [&m, id = web.id] {
+    std::string types;
+    for (const api::Condition& condition : m.controller.containers[id].conditions) {
+      types += condition.type + " ";
+    }
+    return types;
+  };
+
+  m.controller.Send(Desired(1, {web}));
+  ASSERT_TRUE(m.Until([&] { return lacks() == "apparmor swap "; })) << lacks();
+  EXPECT_THAT(m.controller.containers[web.id].conditions[1].message,
+              HasSubstr("limit of swap does not hold"));
+
+  m.machine->degraded = {"disk-restart"};
+  web.spec.limits.memory.count = 64 * kMiB;
+  web.generation = 2;
+  m.controller.Send(Desired(2, {web}));
+  ASSERT_TRUE(m.Until([&] { return lacks() == "disk-restart "; })) << lacks();
+
+  m.Halt();
+  m.controller.containers.clear();
+  m.Boot();
+  ASSERT_TRUE(m.Until([&] { return lacks() == "disk-restart "; })) << "the runtime knows it";
+
+  web.spec.desired = api::DesiredState::kStopped;
+  web.generation = 3;
+  m.controller.Send(Desired(3, {web}));
+  ASSERT_TRUE(m.Until(
+      [&] { return m.controller.containers[web.id].state == api::ContainerState::kStopped; }));
+  EXPECT_EQ(lacks(), "") << "what does not run lacks nothing";
+}
+
 TEST(NodeServiceTest, WaitsForAPortThatComesLateBeforeItStartsContainers) {
   Machine m;
   m.network.missing = 2;

@@ -57,6 +57,8 @@ compare() { # what heading words…
 
 compare 'events of level error' 'Log events of level error' < <(error_events)
 compare 'conditions' 'Conditions' < <(node_conditions; cluster_conditions)
+expect_equal 'degraded values without a message for people in node/agent/lacking.cc' \
+  "$(comm -3 <(degraded_values | sort -u) <(sources node/agent | found '\{"[a-z-]+",\s+"(no|its) ' | sort -u) | paste -sd' ')" ''
 compare 'degraded values' 'What a container could not be given' < <(degraded_values)
 compare 'problem codes' 'Codes of refused requests' < <(problem_codes)
 end_of_test

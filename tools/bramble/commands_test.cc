@@ -62,6 +62,25 @@ TEST_F(CommandsTest, RunSendsOnlyWhatWasSaidWaitsAndPrintsWhere) {
                           "GET /v1/operations/op1?wait=30", "GET /v1/containers/web"));
 }
 
+TEST_F(CommandsTest, ShowSaysWhatAContainerRunsWithout) {
+  const json::array conditions = {
+      json::object{
+          {"type", "apparmor"}, {"severity", "warning"}, {"message", "no profile confines it"}},
+      json::object{
+          {"type", "swap"}, {"severity", "warning"}, {"message", "its limit does not hold"}}};
+  controller_.Put("containers",
+                  {{"name", "web"},
+                   {"status", json::object{{"state", "running"}, {"conditions", conditions}}}});
+  controller_.Put("containers",
+                  {{"name", "whole"}, {"status", json::object{{"state", "running"}}}});
+
+  ASSERT_EQ(terminal_.Run({"container", "show", "web"}), 0);
+  EXPECT_THAT(terminal_.out(), testing::ContainsRegex("conditions: +apparmor: no profile confines "
+                                                      "it; swap: its limit does not hold\n"));
+  ASSERT_EQ(terminal_.Run({"container", "show", "whole"}), 0);
+  EXPECT_THAT(terminal_.out(), Not(HasSubstr("conditions")));
+}
+
 TEST_F(CommandsTest, CreateLeavesItStopped) {
   ASSERT_EQ(terminal_.Run({"container", "create", "web", "--image", "debian"}), 0);
   EXPECT_EQ(terminal_.out(), "web: stopped on pi-1, 172.16.0.64\n");

@@ -110,6 +110,19 @@ absl::Status AddRestart(const Args& args, json::object& body) {
   return absl::OkStatus();
 }
 
+// "swap: its limit of swap does not hold: …; disk: …": what it runs without.
+std::string ConditionsText(const json::value& container) {
+  std::string text;
+  const json::value* conditions = At(container, "status.conditions");
+  if (conditions != nullptr && conditions->is_array()) {
+    for (const json::value& condition : conditions->get_array()) {
+      text = StrCat(text, text.empty() ? "" : "; ", TextAt(condition, "type"), ": ",
+                    TextAt(condition, "message"));
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 const Resource& ContainerResource() {
@@ -124,6 +137,7 @@ const Resource& ContainerResource() {
           {.name = "image", .path = "spec.image"},
           {.name = "age", .path = "created_at", .as = As::kAge},
           {.name = "reason", .path = "status.reason"},
+          {.name = "conditions", .wide = true, .text = ConditionsText},
           {.name = "desired", .path = "spec.desired", .wide = true},
           {.name = "flavor", .path = "spec.flavor", .wide = true},
           {.name = "cpu", .path = "spec.limits.cpu_milli", .as = As::kCpu, .wide = true},
