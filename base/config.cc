@@ -10,6 +10,7 @@
 #include <toml++/toml.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/status.h"
 
 namespace bramble {
@@ -124,6 +125,21 @@ absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text) {
         "expected a duration such as \"30s\", \"500ms\", \"5m\" or \"1h30m\"");
   }
   return std::chrono::milliseconds(total);
+}
+
+int ExitCodeOf(const absl::Status& why) {
+  const bool lasts = absl::IsInvalidArgument(why) || absl::IsNotFound(why) ||
+                     absl::IsPermissionDenied(why) || absl::IsFailedPrecondition(why);
+  return lasts ? kConfigurationExit : 1;
+}
+
+int RefuseConfiguration(std::string_view program, const std::filesystem::path& file,
+                        const absl::Status& why) {
+  const std::string next = StrCat("mend it, look at it by `", program, " --config ", file.string(),
+                                  " --check-config`, then `systemctl restart ", program, "`");
+  StderrLogSink sink(StderrLogSink::JournalReadsStderr());
+  Logger(sink, LogLevel::kInfo).Error("configuration_refused", {{"error", why}, {"next", next}});
+  return ExitCodeOf(why);
 }
 
 std::string FormatDuration(std::chrono::milliseconds duration) {

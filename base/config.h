@@ -24,6 +24,18 @@ namespace bramble {
 
 inline constexpr size_t kMaxConfigBytes = 1 << 20;
 
+// With what a service exits that its configuration keeps from starting: its unit does not start it
+// again, since that would end alike until somebody mends the file.  Source: EX_CONFIG of
+// sysexits.h, which systemd knows as CONFIG (systemd.exec(5), "Process Exit Codes").
+inline constexpr int kConfigurationExit = 78;
+// That, or 1 where `why` the configuration was not had may pass by itself: the disk did not answer,
+// or no memory was left.
+int ExitCodeOf(const absl::Status& why);
+// Logs why the service `program` does not start with the configuration `file`, and what to do next.
+// Gives ExitCodeOf(why).
+int RefuseConfiguration(std::string_view program, const std::filesystem::path& file,
+                        const absl::Status& why);
+
 class ConfigReader;
 
 // One parsed file.  Its readers must not outlive it.

@@ -446,6 +446,16 @@ int Fail(const absl::Status& status) {
   return 1;
 }
 
+// Whoever asks is told; the service that does not start says what to do, for it is not started
+// again.
+int FailToConfigure(const absl::Status& status, const Flags& flags) {
+  if (!flags.check_config && flags.restore.empty()) {
+    return RefuseConfiguration("bramble-controller", flags.config, status);
+  }
+  Fail(status);
+  return ExitCodeOf(status);
+}
+
 int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app("The controller of a Bramble cluster.", "bramble-controller");
@@ -464,7 +474,7 @@ int Main(int argc, char** argv) {
   }
   absl::StatusOr<Config> config = LoadConfig(flags, config_flag->count() > 0);
   if (!config.ok()) {
-    return Fail(config.status());
+    return FailToConfigure(config.status(), flags);
   }
   if (flags.check_config) {
     std::fputs(FormatConfig(*config).c_str(), stdout);

@@ -39,6 +39,16 @@ int Fail(const absl::Status& status) {
   return kFailed;
 }
 
+// Whoever asks is told; the service that does not start says what to do, for it is not started
+// again.
+int FailToConfigure(const absl::Status& status, const NodeFlags& flags) {
+  if (flags.verb == NodeFlags::Verb::kRun && !flags.check_config) {
+    return RefuseConfiguration("bramble-node", flags.config, status);
+  }
+  Fail(status);
+  return ExitCodeOf(status);
+}
+
 // A small machine pays for every page: one arena, and freed memory goes back to the kernel.
 void KeepMemorySmall() {
   mallopt(M_ARENA_MAX, 1);
@@ -300,7 +310,7 @@ int Main(int argc, char** argv) {
   }
   absl::StatusOr<NodeConfig> config = LoadConfig(*flags);
   if (!config.ok()) {
-    return Fail(config.status());
+    return FailToConfigure(config.status(), *flags);
   }
   if (flags->check_config) {
     std::fputs(FormatNodeConfig(*config).c_str(), stdout);
@@ -310,7 +320,7 @@ int Main(int argc, char** argv) {
     return ShowStatus(*config, flags->json);
   }
   if (absl::Status token = ReadJoinToken(*config); !token.ok()) {
-    return Fail(token);
+    return FailToConfigure(token, *flags);
   }
   return Run(*config, flags->verb);
 }

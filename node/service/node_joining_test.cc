@@ -13,6 +13,22 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
+TEST(NodeJoiningTest, ThatNoControllerIsKnownIsSaidOnceAndNotAtEveryTry) {
+  Machine m;
+  NodeConfig config = m.Config();
+  config.join_token.clear();
+  config.reconnect_max = milliseconds(2);
+  m.Boot(config);
+  m.Pass(milliseconds(300));
+
+  const std::vector<std::string> lines = m.log.lines();
+  EXPECT_EQ(std::count_if(lines.begin(), lines.end(),
+                          [](const std::string& line) {
+                            return line.find("no_controller") != std::string::npos;
+                          }),
+            1);
+}
+
 TEST(NodeJoiningTest, SendsNothingSecretToAControllerWithAnotherKey) {
   Machine m;
   NodeConfig config = m.Config();

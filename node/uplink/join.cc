@@ -182,7 +182,9 @@ asio::awaitable<absl::Status> Uplink::Join() {
     const std::vector<std::string> candidates = Candidates();
     if (candidates.empty()) {
       state_.reason = "no controller is known: set join_token or controllers in node.toml";
-      log_.Error("no_controller", {{"hint", state_.reason}});
+      if (join_troubles_.Due("", state_.reason, parts_.clock.Boot())) {
+        log_.Error("no_controller", {{"hint", state_.reason}});
+      }
     }
     std::chrono::milliseconds wait = delay_.Next();
     co_await Pause(wait);
@@ -196,8 +198,10 @@ asio::awaitable<absl::Status> Uplink::Join() {
         state_.reason = std::string(MessageOf(joined));
         const bool refused = joined.code() == absl::StatusCode::kPermissionDenied;
         state_.phase = refused ? UplinkState::Phase::kRefused : UplinkState::Phase::kJoining;
-        log_.Warn(refused ? "join_refused" : "join_failed",
-                  {{"controller", candidate}, {"error", joined}});
+        if (join_troubles_.Due(candidate, state_.reason, parts_.clock.Boot())) {
+          log_.Warn(refused ? "join_refused" : "join_failed",
+                    {{"controller", candidate}, {"error", joined}});
+        }
       }
     }
   }

@@ -25,6 +25,7 @@
 #include "node/clock/wall_setter.h"
 #include "node/uplink/controller_access.h"
 #include "node/uplink/reconnect.h"
+#include "node/uplink/said_again.h"
 #include "node/uplink/trusted_time.h"
 
 namespace bramble::node {
@@ -148,6 +149,7 @@ class Uplink {
   TrustedTime time_;
   std::chrono::milliseconds clock_step_{0};  // taken, and not acknowledged by the controller yet
   bool clock_failed_ = false;                // said once
+  SaidAgain join_troubles_;
   UplinkState state_;
   std::shared_ptr<Session> session_;
 };

@@ -24,7 +24,13 @@ check() { # program file
   echo 'no_such_key = 1' >"$scratch/unknown.toml"
   expect_failure "$1 refuses an unknown key, with its line" 'unknown.toml:1.*no_such_key' \
     in_effect "$1" "$scratch/unknown.toml"
-  expect_equal "$1 exits 1 for what is wrong in a file" "$(status in_effect "$1" "$scratch/unknown.toml")" 1
+  expect_equal "$1 exits 78 for what is wrong in a file" "$(status in_effect "$1" "$scratch/unknown.toml")" 78
+  expect_failure "$1, started, says what is wrong where, and what to do" \
+    "error configuration_refused .*unknown.toml:1.*no_such_key.*--check-config.*systemctl restart $1" \
+    "$BRAMBLE_BIN/$1" --config "$scratch/unknown.toml"
+  expect_equal "and exits with what its unit does not start it again for" \
+    "$(status "$BRAMBLE_BIN/$1" --config "$scratch/unknown.toml")" 78
+  expect_equal "so it does without its file" "$(status "$BRAMBLE_BIN/$1" --config "$scratch/none.toml")" 78
   expect_equal "$1 exits 2 for a flag that it does not know" "$(status "$BRAMBLE_BIN/$1" --no-such-flag)" 2
 }
 status() {

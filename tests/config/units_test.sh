@@ -48,6 +48,11 @@ done
 for unit in bramble-controller bramble-node; do
   expect_success "$unit has a watchdog" grep -Eq '^WatchdogSec=[0-9]+$' "$units/$unit.service"
 done
+for unit in bramble-controller bramble-node; do
+  expect_success "$unit is not started again for a wrong configuration" has "$unit.service" 'RestartPreventExitStatus=2 78'
+done
+expect_failure "the lease holder is started again whatever happens" '' grep -q '^RestartPreventExitStatus' \
+  "$units/bramble-lease-holder.service"
 expect_exposure_at_most bramble-controller.service 20
 expect_exposure_at_most bramble-lease-holder.service 15
 expect_exposure_at_most bramble-node.service 96

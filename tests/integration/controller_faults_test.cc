@@ -34,7 +34,7 @@ TEST(ControllerFaultsTest, AConfigurationThatIsWrongEndsTheStartWithFileAndLine)
   for (const auto& [text, names] : bad) {
     ControllerProcess controller(text);
     const ProgramEnd end = controller.RunToEnd();
-    EXPECT_EQ(end.exit_code, 1);
+    EXPECT_EQ(end.exit_code, 78);
     EXPECT_THAT(end.error, AllOf(HasSubstr("controller.toml"), HasSubstr(names)));
   }
 }
