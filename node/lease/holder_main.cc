@@ -6,12 +6,17 @@
 //   bramble-lease-holder --socket /run/bramble/node/lease.sock
 //
 // Only root may speak to it (SO_PEERCRED).  A second connection is an agent that was restarted, and
-// replaces the first.  What it holds outlives the agent; when it is itself restarted, the agent
-// connects again and says all anew.
+// replaces the first.  What it holds outlives the agent.  When it is itself restarted, the agent
+// connects again and says all anew; should there be no agent, it goes on with what it noted beside
+// its socket (`lease.state`).  That is of this boot, as the clock is, so it is neither written nor
+// read where it would outlast the boot: only on a file system in memory.
+//
+// SIGTERM: it ends, what it holds runs on.
 //
 // SIGUSR1: the lease is over now, since the node is being taken out of service.  It halts what it
 // holds, kills what has not ended after the stop time, and exits 0 when nothing of it is left.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +28,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +42,7 @@ namespace {
 constexpr int64_t kNanosecondsPerMillisecond = 1'000'000;
 constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
 constexpr int kLookWhileEndingMs = 50;
+constexpr size_t kMaxStateBytes = 1 << 20;
 
 int64_t BootNow() {
   timespec now{};
@@ -44,7 +51,7 @@ int64_t BootNow() {
 }
 
 // sd_notify(3) without libsystemd.
-void NotifyReady() {
+void Notify(const char* what) {
   const char* path = getenv("NOTIFY_SOCKET");
   sockaddr_un address{};
   if (path == nullptr || strlen(path) >= sizeof(address.sun_path)) {
@@ -58,9 +65,8 @@ void NotifyReady() {
   }
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd >= 0) {
-    constexpr char kReady[] = "READY=1";
-    (void)!sendto(fd, kReady, sizeof(kReady) - 1, MSG_NOSIGNAL,
-                  reinterpret_cast<sockaddr*>(&address), size);
+    (void)!sendto(fd, what, strlen(what), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
+                  size);
     close(fd);
   }
 }
@@ -93,28 +99,87 @@ bool IsRoot(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == 0;
 }
 
+// What is held, kept for the next holder of this boot.
+class StateFile {
+ public:
+  explicit StateFile(const char* socket) {
+    std::string directory(socket);
+    const size_t slash = directory.rfind('/');
+    directory = slash == std::string::npos ? "./" : directory.substr(0, slash + 1);
+    struct statfs info {};
+    if (statfs(directory.c_str(), &info) == 0 &&
+        (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC)) {
+      path_ = directory + "lease.state";
+    }
+  }
+
+  void Load(LeaseTable& table) const {
+    const int fd = path_.empty() ? -1 : open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+      return;
+    }
+    std::string text;
+    char piece[4096];
+    ssize_t size = 0;
+    while (text.size() < kMaxStateBytes && (size = read(fd, piece, sizeof(piece))) > 0) {
+      text.append(piece, static_cast<size_t>(size));
+    }
+    close(fd);
+    if (table.Restore(text)) {
+      fprintf(stderr, "lease_restored containers=%zu\n", table.size());
+    } else {
+      fprintf(stderr, "lease_state_unreadable path=%s\n", path_.c_str());
+    }
+  }
+
+  // Whoever reads finds the old state or the new one.
+  void Save(const LeaseTable& table) const {
+    if (path_.empty()) {
+      return;
+    }
+    const std::string text = table.Format();
+    const std::string part = path_ + ".new";
+    const int fd = open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const bool written =
+        fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    if (fd >= 0) {
+      close(fd);
+    }
+    if (!written || rename(part.c_str(), path_.c_str()) != 0) {
+      fprintf(stderr, "lease_state_not_written path=%s error=%s\n", path_.c_str(), strerror(errno));
+    }
+  }
+
+ private:
+  std::string path_;  // empty: what would be written could be read after the next boot
+};
+
 class Holder {
  public:
-  Holder(int listener, int timer, int signals)
-      : listener_(listener), timer_(timer), signals_(signals) {}
+  Holder(int listener, int timer, int signals, const char* socket)
+      : listener_(listener), timer_(timer), signals_(signals), file_(socket) {
+    file_.Load(table_);
+  }
 
-  // Returns when the lease was over by SIGUSR1 and all has ended.
+  // Returns by SIGTERM, or when the lease was over by SIGUSR1 and all has ended.
   void Run() {
     while (true) {
       Fire();
-      if (ending_ && AllEnded()) {
+      if (stopping_ || (ending_ && AllEnded())) {
         return;
       }
       pollfd fds[] = {
           {listener_, POLLIN, 0}, {timer_, POLLIN, 0}, {signals_, POLLIN, 0}, {agent_, POLLIN, 0}};
-      if (poll(fds, agent_ >= 0 ? 4 : 3, ending_ ? kLookWhileEndingMs : -1) < 0) {
+      const nfds_t count = agent_ >= 0 ? 4 : 3;
+      // What comes in a row is saved once.
+      if (changed_ && poll(fds, count, 0) == 0) {
+        Save();
+      }
+      if (poll(fds, count, ending_ ? kLookWhileEndingMs : -1) < 0) {
         continue;
       }
       if ((fds[2].revents & POLLIN) != 0) {
-        signalfd_siginfo ignored;
-        (void)!read(signals_, &ignored, sizeof(ignored));
-        ending_ = true;
-        table_.Expire(BootNow());
+        TakeSignal();
       }
       if ((fds[1].revents & POLLIN) != 0) {
         uint64_t expirations = 0;
@@ -130,6 +195,26 @@ class Holder {
   }
 
  private:
+  void TakeSignal() {
+    signalfd_siginfo signal{};
+    if (read(signals_, &signal, sizeof(signal)) != sizeof(signal)) {
+      return;
+    }
+    Notify("STOPPING=1");
+    if (signal.ssi_signo == SIGTERM) {
+      stopping_ = true;
+      return;
+    }
+    ending_ = true;
+    table_.Expire(BootNow());
+    Save();
+  }
+
+  void Save() {
+    changed_ = false;
+    file_.Save(table_);
+  }
+
   bool AllEnded() const {
     for (const int handle : table_.Handles()) {
       pollfd process = {handle, POLLIN, 0};
@@ -186,6 +271,7 @@ class Holder {
   }
 
   void Take(const LeaseMessage& message, int handle) {
+    changed_ = changed_ || message.kind != LeaseMessageKind::kHello;
     switch (message.kind) {
       case LeaseMessageKind::kHold:
         if (handle >= 0 || !message.group_view().empty()) {
@@ -221,7 +307,11 @@ class Holder {
     }
   }
 
+  // Whoever is answered relies on what was said before, whatever happens to this process.
   void Answer() {
+    if (changed_) {
+      Save();
+    }
     LeaseMessage state;
     state.kind = LeaseMessageKind::kState;
     state.deadline_ns = table_.deadline_ns();
@@ -258,7 +348,10 @@ class Holder {
   const int listener_;
   const int timer_;
   const int signals_;
+  const StateFile file_;
+  bool stopping_ = false;
   bool ending_ = false;
+  bool changed_ = false;  // since it was saved
   int agent_ = -1;
   LeaseTable table_;
 };
@@ -288,11 +381,13 @@ int main(int argc, char** argv) {
   sigset_t wanted;
   sigemptyset(&wanted);
   sigaddset(&wanted, SIGUSR1);
+  sigaddset(&wanted, SIGTERM);
   sigprocmask(SIG_BLOCK, &wanted, nullptr);
   const int signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
   if (listener < 0 || timer < 0 || signals < 0) {
     return 1;
   }
-  bramble::node::NotifyReady();
-  bramble::node::Holder(listener, timer, signals).Run();
+  bramble::node::Holder holder(listener, timer, signals, path);
+  bramble::node::Notify("READY=1");
+  holder.Run();
 }

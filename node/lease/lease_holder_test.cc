@@ -43,6 +43,7 @@ class Sleeper {
     }
   }
   int pidfd() const { return pidfd_.get(); }
+  pid_t pid() const { return pid_; }
 
   // The signal that ended it, within `limit`; 0: it lives.
   int EndedBy(milliseconds limit) {
@@ -67,7 +68,8 @@ class LeaseHolderTest : public testing::Test {
     if (getuid() != 0) {
       GTEST_SKIP() << "needs root: only root may speak to the lease holder";
     }
-    char directory[] = "/tmp/bramble-lease-XXXXXX";
+    // In memory, as /run is: what the holder notes must not outlast a boot.
+    char directory[] = "/dev/shm/bramble-lease-XXXXXX";
     ASSERT_NE(mkdtemp(directory), nullptr);
     directory_ = directory;
     Start();
@@ -86,12 +88,23 @@ class LeaseHolderTest : public testing::Test {
                     socket.data(), nullptr};
     ASSERT_EQ(posix_spawn(&holder_, program.c_str(), nullptr, nullptr, argv, environ), 0);
   }
-  void Stop() {
+  // Gives the status that it ended with.
+  int Stop(int signal = SIGKILL) {
+    int status = -1;
     if (holder_ > 0) {
-      kill(holder_, SIGKILL);
-      waitpid(holder_, nullptr, 0);
+      kill(holder_, signal);
+      waitpid(holder_, &status, 0);
       holder_ = -1;
     }
+    return status;
+  }
+
+  // As a cgroup's directory that `sleeper` is in.
+  std::string GroupOf(const Sleeper& sleeper) const {
+    const std::filesystem::path group = directory_ / std::to_string(sleeper.pid());
+    std::filesystem::create_directory(group);
+    std::ofstream(group / "cgroup.procs") << sleeper.pid() << "\n";
+    return group.string();
   }
 
   std::filesystem::path Socket() const { return directory_ / "lease.sock"; }
@@ -173,6 +186,58 @@ TEST_F(LeaseHolderTest, AHolderThatDiedIsNoticedAndAnotherTakesAll) {
   EXPECT_EQ(sleeper.EndedBy(seconds(10)), SIGPWR);
 }
 
+TEST_F(LeaseHolderTest, StartedAnewWithNoAgentItStillEndsWhatItHeld) {
+  for (const int how : {SIGKILL, SIGTERM}) {
+    Sleeper sleeper;
+    const BootTime deadline = clock_.Boot() + seconds(2);
+    {
+      LeaseConnection agent = Connect();
+      ASSERT_TRUE(agent.Renew(deadline, milliseconds(100)).ok());
+      ASSERT_TRUE(agent.Hold("sleeper", sleeper.pidfd(), SIGPWR, GroupOf(sleeper)).ok());
+      EXPECT_EQ(Ask(agent).count, 1u);
+    }  // the agent dies, and then the holder
+    Stop(how);
+    Start();
+
+    EXPECT_EQ(sleeper.EndedBy(seconds(20)), SIGKILL);
+    EXPECT_GE(clock_.Boot(), deadline) << "and not before";
+  }
+}
+
+TEST_F(LeaseHolderTest, StartedAnewItGivesTheAgentTheLeaseAndTakesAllOver) {
+  Sleeper sleeper;
+  const BootTime deadline = clock_.Boot() + seconds(300);
+  {
+    LeaseConnection before = Connect();
+    ASSERT_TRUE(before.Renew(deadline, seconds(1)).ok());
+    ASSERT_TRUE(before.Hold("sleeper", sleeper.pidfd(), SIGPWR, GroupOf(sleeper)).ok());
+    EXPECT_EQ(Ask(before).count, 1u);
+  }
+  Stop();
+  Start();
+
+  LeaseConnection after = Connect();
+  const LeaseMessage state = Ask(after);
+  EXPECT_EQ(state.deadline_ns, deadline.time_since_epoch().count());
+  EXPECT_EQ(state.count, 1u);
+  ASSERT_TRUE(after.Begin().ok());
+  ASSERT_TRUE(after.End().ok());
+  EXPECT_EQ(Ask(after).count, 0u) << "what the agent does not name is not held";
+  Stop();
+  Start();
+  LeaseConnection again = Connect();
+  EXPECT_EQ(Ask(again).count, 0u);
+  EXPECT_EQ(sleeper.EndedBy(milliseconds(0)), 0);
+}
+
+TEST_F(LeaseHolderTest, AStateThatCannotBeReadIsSaidAndDoneWithout) {
+  Stop();
+  std::ofstream(directory_ / "lease.state") << "bramble-lease-holder 1\nnot a number\n";
+  Start();
+  LeaseConnection agent = Connect();
+  EXPECT_EQ(Ask(agent).count, 0u);
+}
+
 TEST_F(LeaseHolderTest, WhenTheNodeIsTakenOutOfServiceAllEndsNowAndThenItEndsItself) {
   Sleeper obedient;
   Sleeper deaf(/*ignore=*/true);
@@ -197,7 +262,7 @@ TEST_F(LeaseHolderTest, WhenTheNodeIsTakenOutOfServiceAllEndsNowAndThenItEndsIts
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-TEST_F(LeaseHolderTest, TellsTheServiceManagerThatItIsReady) {
+TEST_F(LeaseHolderTest, TellsTheServiceManagerThatItIsReadyAndThatItStops) {
   Stop();
   const std::string path = (directory_ / "notify").string();
   const Fd manager(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -205,15 +270,23 @@ TEST_F(LeaseHolderTest, TellsTheServiceManagerThatItIsReady) {
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof(address.sun_path) - 1);
   ASSERT_EQ(bind(manager.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  setenv("NOTIFY_SOCKET", path.c_str(), 1);
-  Start();
-  unsetenv("NOTIFY_SOCKET");
-  pollfd said = {manager.get(), POLLIN, 0};
-  ASSERT_EQ(poll(&said, 1, 10'000), 1);
-  char text[64] = {};
-  ASSERT_GT(recv(manager.get(), text, sizeof(text) - 1, 0), 0);
-  EXPECT_STREQ(text, "READY=1");
-  EXPECT_TRUE(LeaseConnection::Connect(Socket()).ok()) << "it is ready only once it listens";
+  const auto said = [&manager] {
+    pollfd message = {manager.get(), POLLIN, 0};
+    char text[64] = {};
+    return poll(&message, 1, 10'000) == 1 && recv(manager.get(), text, sizeof(text) - 1, 0) > 0
+               ? std::string(text)
+               : "nothing";
+  };
+  for (const int stop : {SIGTERM, SIGUSR1}) {
+    setenv("NOTIFY_SOCKET", path.c_str(), 1);
+    Start();
+    unsetenv("NOTIFY_SOCKET");
+    EXPECT_EQ(said(), "READY=1");
+    EXPECT_TRUE(LeaseConnection::Connect(Socket()).ok()) << "it is ready only once it listens";
+    const int status = Stop(stop);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    EXPECT_EQ(said(), "STOPPING=1");
+  }
 }
 
 TEST_F(LeaseHolderTest, CostsLessThanAMebibyte) {

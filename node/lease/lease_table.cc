@@ -2,9 +2,39 @@
 #include "node/lease/lease_table.h"
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 
+#include "node/lease/lease_message.h"
+
 namespace bramble::node {
+namespace {
+
+constexpr std::string_view kStateHeading = "bramble-lease-holder 1\n";
+
+// Takes the number that `text` begins with and the character `end` after it.
+bool TakeNumber(std::string_view& text, char end, int64_t& number) {
+  const char* last = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), last, number);
+  if (error != std::errc() || stop == last || *stop != end) {
+    return false;
+  }
+  text.remove_prefix(static_cast<size_t>(stop - text.data()) + 1);
+  return true;
+}
+
+// Likewise the text before the next `end`.
+bool TakeText(std::string_view& text, char end, size_t most, std::string& taken) {
+  const size_t at = text.find(end);
+  if (at == std::string_view::npos || at == 0 || at > most) {
+    return false;
+  }
+  taken = text.substr(0, at);
+  text.remove_prefix(at + 1);
+  return true;
+}
+
+}  // namespace
 
 std::optional<int> LeaseTable::Hold(std::string_view id, int handle, int halt_signal,
                                     std::string_view group) {
@@ -61,6 +91,42 @@ std::vector<int> LeaseTable::Handles() const {
   return handles;
 }
 
+std::string LeaseTable::Format() const {
+  std::string text(kStateHeading);
+  text += std::to_string(deadline_ns_) + " " + std::to_string(stop_ns_) + "\n";
+  for (const Entry& entry : entries_) {
+    if (!entry.group.empty() && entry.group.find('\n') == std::string::npos &&
+        entry.id.find_first_of(" \n") == std::string::npos) {
+      text += entry.id + " " + entry.group + "\n";
+    }
+  }
+  return text;
+}
+
+bool LeaseTable::Restore(std::string_view text) {
+  if (!text.starts_with(kStateHeading)) {
+    return false;
+  }
+  text.remove_prefix(kStateHeading.size());
+  LeaseTable restored;
+  if (!TakeNumber(text, ' ', restored.deadline_ns_) || !TakeNumber(text, '\n', restored.stop_ns_) ||
+      restored.deadline_ns_ < 0 || restored.stop_ns_ < 0) {
+    return false;
+  }
+  while (!text.empty()) {
+    std::string id;
+    std::string group;
+    if (!TakeText(text, ' ', kMaxLeaseIdBytes, id) ||
+        !TakeText(text, '\n', kMaxLeaseGroupBytes, group)) {
+      return false;
+    }
+    restored.Hold(id, kNoHandle, 0, group);
+    restored.entries_.back().restored = true;
+  }
+  *this = std::move(restored);
+  return true;
+}
+
 void LeaseTable::KillWhenDue(Entry& entry, int64_t now_ns, std::vector<Signal>& signals) {
   if (now_ns < entry.kill_ns) {
     return;
@@ -81,9 +147,9 @@ std::vector<LeaseTable::Signal> LeaseTable::Due(int64_t now_ns) {
   for (Entry& entry : entries_) {
     if (entry.kill_ns == 0 && now_ns >= deadline_ns_) {
       // Counted from the deadline, not from now: a holder that was late kills no later.
-      const int64_t stop_ns = entry.handle == kNoHandle ? 0 : stop_ns_;
+      const int64_t stop_ns = entry.handle != kNoHandle || entry.restored ? stop_ns_ : 0;
       entry.kill_ns = std::max<int64_t>(deadline_ns_ + stop_ns, 1);
-      if (now_ns < entry.kill_ns) {
+      if (now_ns < entry.kill_ns && entry.handle != kNoHandle) {
         signals.push_back({entry.handle, entry.halt_signal});
       }
     }

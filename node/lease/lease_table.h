@@ -48,6 +48,13 @@ class LeaseTable {
   // When Due may have something; nullopt: never.
   std::optional<int64_t> NextWake() const;
 
+  // What a holder that is started anew goes on with, as text: the deadline, and what is known by
+  // its group.  A handle cannot be kept: without an agent that brings it anew, what was held is not
+  // told to halt, only killed, when its stop time is over.
+  std::string Format() const;
+  // Takes what Format gave; false: it is no such text, and nothing was taken.
+  bool Restore(std::string_view text);
+
   int64_t deadline_ns() const { return deadline_ns_; }
   size_t size() const { return entries_.size(); }
   std::vector<int> Handles() const;
@@ -58,6 +65,7 @@ class LeaseTable {
     int handle;
     int halt_signal;
     std::string group;
+    bool restored = false;
     bool named = true;    // since Begin
     int64_t kill_ns = 0;  // 0: not told to halt
     bool killed = false;

@@ -122,6 +122,65 @@ TEST(LeaseTableTest, OnceItsInitIsKnownItIsHaltedFirstAndItsGroupIsLookedThrough
       << "a container that restarted itself has another init by now";
 }
 
+TEST(LeaseTableTest, AHolderThatIsStartedAnewKillsByItsGroupsWhatItHeldWhenTheStopTimeIsOver) {
+  LeaseTable before;
+  before.Renew(1000, 300);
+  before.Hold("a", 7, kHalt, "/cgroup/with a space/a");
+  before.Hold("starting", LeaseTable::kNoHandle, 0, "/cgroup/b");
+  before.Hold("without-group", 8, kHalt);
+
+  LeaseTable after;
+  ASSERT_TRUE(after.Restore(before.Format()));
+
+  EXPECT_EQ(after.deadline_ns(), 1000);
+  EXPECT_EQ(after.size(), 2u) << "what has no group cannot be known again";
+  EXPECT_THAT(after.Handles(), IsEmpty());
+  EXPECT_EQ(after.NextWake(), 1000);
+  EXPECT_THAT(after.Due(1299), IsEmpty());
+  EXPECT_THAT(after.Due(1300),
+              ElementsAre(Signal{LeaseTable::kNoHandle, SIGKILL, "/cgroup/with a space/a"},
+                          Signal{LeaseTable::kNoHandle, SIGKILL, "/cgroup/b"}));
+}
+
+TEST(LeaseTableTest, AnAgentThatComesBackToANewHolderTakesAllOver) {
+  LeaseTable before;
+  before.Renew(1000, 300);
+  before.Hold("a", 7, kHalt, "/cgroup/a");
+  before.Hold("b", 8, kHalt, "/cgroup/b");
+  LeaseTable after;
+  ASSERT_TRUE(after.Restore(before.Format()));
+
+  after.Renew(2000, 300);
+  after.Begin();
+  after.Hold("a", 17, kHalt, "/cgroup/a");
+  after.End();
+
+  EXPECT_EQ(after.size(), 1u);
+  EXPECT_THAT(after.Due(1999), IsEmpty());
+  EXPECT_THAT(after.Due(2000), ElementsAre(Signal{17, kHalt}));
+}
+
+TEST(LeaseTableTest, AStateThatIsCutOrOfSomethingElseIsNotTaken) {
+  LeaseTable table;
+  table.Renew(1000, 300);
+  table.Hold("a", 7, kHalt, "/cgroup/a");
+  const std::string good = table.Format();
+  for (size_t size = 0; size < good.size(); ++size) {
+    LeaseTable other;
+    other.Renew(5, 5);
+    const bool whole_lines = good[size - (size > 0 ? 1 : 0)] == '\n' && size > 23;
+    EXPECT_EQ(other.Restore(std::string_view(good).substr(0, size)), whole_lines) << size;
+    EXPECT_EQ(other.deadline_ns(), whole_lines ? 1000 : 5);
+  }
+  for (const char* bad :
+       {"bramble-lease-holder 2\n1 1\n", "bramble-lease-holder 1\n-1 1\n",
+        "bramble-lease-holder 1\n99999999999999999999 1\n", "bramble-lease-holder 1\n1 1\n \n",
+        "bramble-lease-holder 1\n1 1\nid \n"}) {
+    LeaseTable other;
+    EXPECT_FALSE(other.Restore(bad)) << bad;
+  }
+}
+
 TEST(LeaseTableTest, WhatTheAgentNoLongerNamesIsNotLookedFor) {
   LeaseTable table;
   table.Renew(1000, 300);
