@@ -25,7 +25,7 @@ constexpr size_t kErasedAtOnce = 1000;
 struct Coordinator::Subjects {
   Subjects(const CoordinatorSettings& chosen, const CoordinatorParts& parts)
       : settings(chosen),
-        ledger(*parts.store, *parts.clock, *parts.random),
+        ledger(*parts.store, *parts.clock, *parts.random, settings.max_kept_answers),
         fleet(ledger, *parts.prober, settings.scheduler),
         operation_tracker(ledger, settings.operation_deadline),
         signed_clock(ledger),
@@ -211,28 +211,13 @@ void Coordinator::Subjects::ForgetPendingNodes(Change& change, WallTime now) {
   }
 }
 
-// The answers to keyed writes that are given up, at most kErasedAtOnce: those of yesterday, and the
-// oldest of what is more than kMaxIdempotencyRows.
+// The answers to keyed writes that are given up, at most kErasedAtOnce: those of yesterday.
 std::vector<std::string> Coordinator::Subjects::OldAnswers(WallTime now) const {
-  const auto& entries = ledger.state().idempotency().entries();
   std::vector<std::string> old;
-  for (const auto& [id, entry] : entries) {
+  for (const auto& [id, entry] : ledger.state().idempotency().entries()) {
     if (entry.record.created_at + kIdempotencyKept <= now && old.size() < kErasedAtOnce) {
       old.push_back(id);
     }
-  }
-  if (!old.empty() || entries.size() <= kMaxIdempotencyRows) {
-    return old;
-  }
-  std::vector<std::pair<WallTime, std::string>> by_age;
-  for (const auto& [id, entry] : entries) {
-    by_age.emplace_back(entry.record.created_at, id);
-  }
-  const size_t count = std::min(entries.size() - kMaxIdempotencyRows, kErasedAtOnce);
-  const auto end = by_age.begin() + static_cast<std::ptrdiff_t>(count);
-  std::partial_sort(by_age.begin(), end, by_age.end());
-  for (auto row = by_age.begin(); row != end; ++row) {
-    old.push_back(row->second);
   }
   return old;
 }

@@ -13,9 +13,9 @@
 //  - `done` runs exactly once, when the change is durable or refused; never from within the call
 //    unless the request was refused at once.
 //  - WriteOptions.if_match: kAborted when the object's generation is another.
-//  - WriteOptions.idempotency_key: a repeat within 24 h answers what the first one did; with
-//  another
-//    fingerprint it is kInvalidArgument with the code "idempotency_key_reused".
+//  - WriteOptions.idempotency_key: a repeat within 24 h and max_kept_answers later keyed writes
+//    answers what the first one did; with another fingerprint it is kInvalidArgument with the code
+//    "idempotency_key_reused".  Later it is a new request.
 //  - What the principal may not see answers kNotFound.
 
 #include <chrono>
@@ -57,6 +57,7 @@ struct CoordinatorSettings {
   MassLossOptions mass_loss;
   std::chrono::milliseconds operation_deadline{600'000};
   std::chrono::milliseconds setup_code_valid{30 * 60'000};
+  size_t max_kept_answers = kMaxIdempotencyRows;    // to keyed writes
   std::set<uint16_t> own_ports = {22, 8443, 8444};  // tcp, not to be forwarded
 };
 

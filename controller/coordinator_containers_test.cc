@@ -197,6 +197,35 @@ TEST_F(ContainersTest, ARepeatedRequestWithTheSameKeyAnswersTheSameAndChangesNot
   EXPECT_EQ(without.status().code(), absl::StatusCode::kAlreadyExists);
 }
 
+TEST_F(ContainersTest, AnswersToKeyedWritesAreKeptForADayOrUntilTooManyCameAfterThem) {
+  settings_.max_kept_answers = 10;
+  Restart();
+  AddImage();
+  const auto options = [](int i) {
+    return WriteOptions{.idempotency_key = StrCat("key", i), .request_fingerprint = "f"};
+  };
+  const auto web = [](int i) { return Request(StrCat("web", i)); };
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(Create(web(i), options(i)).ok());
+  }
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(Create(web(i), options(i)).ok()) << "exactly at the limit every one is kept";
+  }
+
+  ASSERT_TRUE(Create(web(10), options(10)).ok()) << "beyond it no write is refused";
+  EXPECT_EQ(coordinator_->state().idempotency().size(), 10u);
+  Restart();
+  EXPECT_EQ(coordinator_->state().idempotency().size(), 10u) << "as stored";
+  for (int i = 1; i <= 10; ++i) {
+    EXPECT_TRUE(Create(web(i), options(i)).ok()) << i;
+  }
+  EXPECT_EQ(Create(web(0), options(0)).status().code(), absl::StatusCode::kAlreadyExists)
+      << "the oldest went: it is a new request, and judged as one";
+
+  Pass(kIdempotencyKept, std::chrono::hours(1));
+  EXPECT_EQ(coordinator_->state().idempotency().size(), 0u);
+}
+
 TEST_F(ContainersTest, AnUpdateMergesAndRefusesWhatCannotBe) {
   AddImage();
   ASSERT_TRUE(Create(Request("web")).ok());

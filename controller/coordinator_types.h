@@ -37,8 +37,9 @@ struct WriteOptions {
   std::string request_fingerprint;  // method, path and body, hashed: what the key stands for
 };
 inline constexpr size_t kMaxIdempotencyKey = 64;
+// How long the answer to a keyed write is kept, unless as many keyed writes came after it: each
+// answer is 1 to 2 KiB in memory.  api/openapi.yaml promises both numbers.
 inline constexpr std::chrono::hours kIdempotencyKept{24};
-// Beyond these the oldest are forgotten sooner: each holds an answer, of 1 to 2 KiB.
 inline constexpr size_t kMaxIdempotencyRows = 20'000;
 
 // What a durable write answers.

@@ -298,6 +298,11 @@ void Ledger::Write(const Principal& who, std::string_view action, const WriteOpt
     return;
   }
   if (!key.id.empty()) {
+    // The oldest makes room in the same transaction.  One more where there are too many: they were
+    // kept under another limit.
+    for (int i = 0; i < 2 && state_.idempotency().size() >= max_answers_; ++i) {
+      change.Erase(RowKind::kIdempotency, state_.OldestAnswer());
+    }
     change.Put(IdempotencyRecord{.key = key.id,
                                  .fingerprint = key.fingerprint,
                                  .body = written->object ? *written->object : "",

@@ -98,8 +98,9 @@ class Ledger {
   // Validates, then puts; the answer is given once that is durable.  An error: nothing was put.
   using Apply = std::function<absl::StatusOr<Written>(Change&)>;
 
-  Ledger(Store& store, const Clock& clock, Random& random)
-      : store_(store), clock_(clock), random_(random) {}
+  // `max_answers`: to keyed writes, kept at once.
+  Ledger(Store& store, const Clock& clock, Random& random, size_t max_answers)
+      : store_(store), clock_(clock), random_(random), max_answers_(max_answers) {}
 
   // Reads the store.  Blocks.
   absl::Status Load();
@@ -158,6 +159,7 @@ class Ledger {
   Store& store_;
   const Clock& clock_;
   Random& random_;
+  const size_t max_answers_;
   State state_;
   uint64_t durable_ = 0;
   size_t under_way_ = 0;

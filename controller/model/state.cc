@@ -217,7 +217,15 @@ void State::Put(CredentialRecord record, uint64_t revision) {
 
 void State::Put(IdempotencyRecord record, uint64_t revision) {
   const std::string id = record.key;
+  if (const auto* old = idempotency_.FindEntry(id)) {
+    answers_by_age_.erase({old->revision, id});
+  }
+  answers_by_age_.emplace(revision, id);
   idempotency_.Put(id, std::move(record), revision);
+}
+
+std::string State::OldestAnswer() const {
+  return answers_by_age_.empty() ? "" : answers_by_age_.begin()->second;
 }
 
 void State::Put(ProjectRecord record, uint64_t revision) {
@@ -293,7 +301,10 @@ void State::Erase(RowKind kind, const std::string& id, uint64_t revision) {
       }
       break;
     case RowKind::kIdempotency:
-      idempotency_.Erase(id, revision);
+      if (const auto* old = idempotency_.FindEntry(id)) {
+        answers_by_age_.erase({old->revision, id});
+        idempotency_.Erase(id, revision);
+      }
       break;
     case RowKind::kProject:
       projects_.Erase(id, revision);

@@ -121,6 +121,8 @@ class State {
   std::string AddressOwner(std::string_view address) const;
   // Ids of the unfinished operations on the object `id`.
   const std::set<std::string>& OpenOperations(std::string_view object_id) const;
+  // The key of the answer to a keyed write that was kept first; empty: none is kept.
+  std::string OldestAnswer() const;
   // Events of this revision and before are not kept.
   uint64_t events_begin() const { return events_begin_; }
 
@@ -185,6 +187,7 @@ class State {
   std::map<std::string, std::string, std::less<>> address_owner_;
   std::map<std::string, std::string, std::less<>> reservation_by_address_;
   std::map<std::string, std::set<std::string>, std::less<>> open_operations_;
+  std::set<std::pair<uint64_t, std::string>> answers_by_age_;  // revision, key
   uint64_t events_begin_ = 0;
 };
 

@@ -6,19 +6,11 @@ set -euo pipefail
 : "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
 # shellcheck source=tests/script.sh
 source "$BRAMBLE_SOURCE/tests/script.sh"
+# shellcheck source=tests/tools/words_of_source.sh
+source "$BRAMBLE_SOURCE/tests/tools/words_of_source.sh"
 cd "$BRAMBLE_SOURCE"
 
 readonly document=docs/operations.md
-
-# The product's C++ sources on one line each, so that a call may be broken over several.
-sources() { # directory…
-  find "$@" -name '*.cc' ! -name '*_test.cc' ! -name '*testing*' ! -name 'fake_*' -print0 | sort -z |
-    while IFS= read -r -d '' file; do
-      tr '\n' ' ' <"$file"
-      echo
-    done
-}
-found() { grep -oE "$1" | grep -oE '"[a-z][a-z_-]*"' | tr -d '"' | sort -u; }
 
 error_events() { sources base api node controller | found '\.Error\(\s*"[a-z_]+"'; }
 node_conditions() { sources node | found '\.type = "[a-z-]+"'; }
@@ -27,13 +19,6 @@ degraded_values() {
   sources node/runtime | found 'degraded\.push_back\("[a-z-]+"\)'
   sources node/runtime | found 'settings\.push_back\(\s*\{\s*"[a-z]+"'
 }
-problem_codes() {
-  grep -ohE 'kCode[A-Za-z]+\[\] = "[a-z_]+"' api/*.h | found '"[a-z_]+"'
-  sources api | found 'StatusCode::k[A-Za-z]+, [0-9]+, "[a-z_]+"'
-  sources base | grep -oP '\bProblem\((?:[0-9]+|[^;"]*?[0-9]+),\s*(?:[a-z_]+ \? "[a-z_]+" : )?"[a-z_]+"' | found '"[a-z_]+"'
-  sources controller node | grep -oP 'WithCode\((?:(?!WithCode).){0,600}?,\s*"[a-z_]+"\)' | grep -oP ',\s*"[a-z_]+"\)$' | found '"[a-z_]+"'
-}
-
 # The words that a section's list items and table rows begin with.
 # shellcheck disable=SC2016  # the backquotes are the document's.
 explained() { # heading
