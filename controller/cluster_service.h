@@ -25,9 +25,7 @@ class LedgerCluster : public ClusterService {
   void LeaveAdoption(const Principal& who, WriteOptions options, WriteDone done) override;
   void AllowMoves(const Principal& who, WriteOptions options, WriteDone done) override;
   absl::StatusOr<Rendered> ListUsers(const Principal& who, const ListQuery& query) override;
-  void SetCertificate(std::string sha256) override {
-    settings_.certificate_sha256 = std::move(sha256);
-  }
+  void NoteCertificate(ServerCertificateNote note) override;
   int64_t SignedTimeMs() override { return signed_clock_.Now(); }
 
   absl::StatusOr<Principal> Authenticate(std::string_view bearer) const;

@@ -204,6 +204,17 @@ absl::StatusOr<Rendered> LedgerCluster::ListUsers(const Principal& who, const Li
   return Rendered{std::make_shared<const std::string>(json::serialize(page))};
 }
 
+void LedgerCluster::NoteCertificate(ServerCertificateNote note) {
+  settings_.certificate_sha256 = std::move(note.sha256);
+  const Principal system = Principal::System();
+  Change change(ledger_, system, "cluster.certificate_renewed");
+  const ClusterRecord& cluster = ledger_.state().cluster();
+  change.AddEvent(
+      "cluster.certificate_renewed", {"cluster", cluster.id.str(), cluster.name, ""},
+      StrCat("the server certificate is ", settings_.certificate_sha256, ": ", note.why));
+  ledger_.Commit(std::move(change), nullptr);
+}
+
 void LedgerCluster::LeaveAdoption(const Principal& who, WriteOptions options, WriteDone done) {
   auto apply = [&](Change& change) -> absl::StatusOr<Written> {
     if (!May(who, Access::kWrite, "")) {

@@ -30,8 +30,12 @@ class ClusterService {
 
   virtual absl::StatusOr<Rendered> ListUsers(const Principal& who, const ListQuery& query) = 0;
 
-  // The server certificate that is shown from now on: hex, SHA-256 of its DER.
-  virtual void SetCertificate(std::string sha256) = 0;
+  struct ServerCertificateNote {
+    std::string sha256;  // of its DER, hex
+    std::string why;     // it was made in place of another
+  };
+  // Another server certificate is shown from now on: the event cluster.certificate_renewed.
+  virtual void NoteCertificate(ServerCertificateNote note) = 0;
 
   // Now, never below the highest ever given out: what nodes take as time.
   virtual int64_t SignedTimeMs() = 0;

@@ -61,6 +61,18 @@ class ClusterTest : public CoordinatorTest {
   }
 };
 
+TEST_F(ClusterTest, AnotherServerCertificateIsShownAndAnEvent) {
+  coordinator_->cluster().NoteCertificate({.sha256 = "abc123", .why = "another name: lab"});
+  Settle();
+
+  const EventRecord& event = coordinator_->state().events().back();
+  EXPECT_EQ(event.type, "cluster.certificate_renewed");
+  EXPECT_THAT(*event.body, HasSubstr("the server certificate is abc123: another name: lab"));
+  const auto shown = coordinator_->cluster().Get(Admin());
+  ASSERT_TRUE(shown.ok()) << shown.status();
+  EXPECT_THAT(*shown->body, HasSubstr("\"certificate_sha256\":\"abc123\""));
+}
+
 TEST_F(ClusterTest, TheSetUpCodeWorksOnceAndMakesTheAdministrator) {
   const std::string code = coordinator_->cluster().SetupCode();
   ASSERT_FALSE(code.empty());

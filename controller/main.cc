@@ -42,7 +42,7 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::milliseconds kTick{500};
 constexpr std::chrono::seconds kBetweenCollections{60};
-constexpr std::chrono::hours kBetweenCertificateChecks{1};
+constexpr std::chrono::minutes kBetweenCertificateChecks{1};
 constexpr std::chrono::seconds kStopLimit{5};
 
 struct Flags {
@@ -72,7 +72,8 @@ struct Program {
   std::shared_ptr<TlsServerContext> people_tls;
   std::shared_ptr<TlsServerContext> nodes_tls;
   std::string certificate_sha256;
-  std::string key_sha256;  // of the server's public key: what people compare and pin
+  std::string certificate_why;  // it was made anew at the start; empty: it was not
+  std::string key_sha256;       // of the server's public key: what people compare and pin
   std::unique_ptr<SqliteStore> store;
   Lane store_lane{"store", /*max_waiting=*/100'000};  // goes first: it works on the store
   std::unique_ptr<BlobStore> blobs;
@@ -132,6 +133,7 @@ absl::Status MakeTls(Program& program) {
       EnsureServerCertificate(program.paths, program.authority->ca(),
                               LocalServerNames(program.config.names), program.clock.Wall()));
   program.certificate_sha256 = server.chain[0].Fingerprint().Hex();
+  program.certificate_why = server.why;
   program.key_sha256 = server.chain[0].Spki().Hex();
   BRAMBLE_ASSIGN_OR_RETURN(
       program.people_tls,
@@ -282,6 +284,10 @@ absl::Status Build(Program& program) {
                                             .copier = &program.relay,
                                             .network = program.network.get()});
   BRAMBLE_RETURN_IF_ERROR(program.coordinator->Start());
+  if (!program.certificate_why.empty()) {
+    program.coordinator->cluster().NoteCertificate(
+        {.sha256 = program.certificate_sha256, .why = program.certificate_why});
+  }
   if (program.network != nullptr) {
     program.network->SetOnRivals([&program](const std::vector<api::RivalDhcp>& rivals) {
       program.coordinator->network().OnRivals(rivals);
@@ -369,10 +375,12 @@ absl::Status RenewCertificate(Program& program) {
   if (!server.renewed) {
     return absl::OkStatus();
   }
-  program.log.Info("server_certificate_renewed", {{"sha256", server.chain[0].Fingerprint().Hex()}});
+  program.log.Info("server_certificate_renewed",
+                   {{"sha256", server.chain[0].Fingerprint().Hex()}, {"why", server.why}});
   BRAMBLE_RETURN_IF_ERROR(program.people_tls->SetCertificate(server.chain, server.key));
   program.certificate_sha256 = server.chain[0].Fingerprint().Hex();
-  program.coordinator->cluster().SetCertificate(program.certificate_sha256);
+  program.coordinator->cluster().NoteCertificate(
+      {.sha256 = program.certificate_sha256, .why = server.why});
   return program.nodes_tls->SetCertificate(server.chain, server.key);
 }
 

@@ -35,21 +35,36 @@ void AddOwnAddresses(std::set<std::string>& addresses) {
   ::freeifaddrs(list);
 }
 
-bool Covers(const Certificate& certificate, const ServerNames& names) {
-  const auto holds = [](std::vector<std::string> have, std::vector<std::string> want) {
-    std::sort(have.begin(), have.end());
-    std::sort(want.begin(), want.end());
-    return std::includes(have.begin(), have.end(), want.begin(), want.end());
-  };
-  return holds(certificate.DnsNames(), names.dns_names) &&
-         holds(certificate.IpAddresses(), names.ip_addresses);
+// Those of `want` that are not among `have`, separated by commas.
+std::string Lacking(const std::vector<std::string>& have, const std::vector<std::string>& want) {
+  std::string lacking;
+  for (const std::string& name : want) {
+    if (std::find(have.begin(), have.end(), name) == have.end()) {
+      lacking = StrCat(lacking, lacking.empty() ? "" : ", ", name);
+    }
+  }
+  return lacking;
 }
 
-bool StillGood(const Certificate& certificate, const PrivateKey& key, const Issuer& ca,
-               const ServerNames& names, WallTime now) {
-  const WallTime renew_at = certificate.NotAfter() - kValid / 3;
-  return certificate.Spki() == key.Spki() && certificate.CheckSignedBy(ca.certificate).ok() &&
-         Covers(certificate, names) && now >= certificate.NotBefore() && now < renew_at;
+// Why another is to be made; empty: it is as it should be.
+std::string WhyAnother(const Certificate& certificate, const PrivateKey& key, const Issuer& ca,
+                       const ServerNames& names, WallTime now) {
+  if (certificate.Spki() != key.Spki()) {
+    return "it was of another key";
+  }
+  if (!certificate.CheckSignedBy(ca.certificate).ok()) {
+    return "it was signed by another certificate authority";
+  }
+  std::string lacking = Lacking(certificate.DnsNames(), names.dns_names);
+  const std::string addresses = Lacking(certificate.IpAddresses(), names.ip_addresses);
+  lacking = StrCat(lacking, lacking.empty() || addresses.empty() ? "" : ", ", addresses);
+  if (!lacking.empty()) {
+    return StrCat("it did not name what this machine is called now: ", lacking);
+  }
+  if (now < certificate.NotBefore() || now >= certificate.NotAfter() - kValid / 3) {
+    return "two thirds of its life were over";
+  }
+  return "";
 }
 
 }  // namespace
@@ -76,7 +91,9 @@ absl::StatusOr<ServerCertificate> EnsureServerCertificate(const StatePaths& path
   const absl::StatusOr<std::string> pem = ReadFile(paths.ServerCertificate(), kMaxCertificateBytes);
   if (pem.ok()) {
     const absl::StatusOr<Certificate> certificate = Certificate::FromPem(*pem);
-    if (certificate.ok() && StillGood(*certificate, server.key, ca, names, now)) {
+    server.why = certificate.ok() ? WhyAnother(*certificate, server.key, ca, names, now)
+                                  : "it could not be read";
+    if (server.why.empty()) {
       server.chain = {*certificate, ca.certificate};
       return server;
     }

@@ -18,6 +18,7 @@ struct ServerCertificate {
   std::vector<Certificate> chain;  // the leaf, then the CA
   PrivateKey key;
   bool renewed = false;  // by this call
+  std::string why;       // it was made anew in place of another; empty: there was none
 };
 
 struct ServerNames {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <fstream>
 
 namespace bramble::controller {
 namespace {
@@ -41,6 +42,7 @@ TEST_F(ServerCertificateTest, IsKeptWhileNothingChanges) {
   const ServerCertificate again = Ensure({"pi"}, now_ + std::chrono::hours(24));
 
   EXPECT_TRUE(first.renewed);
+  EXPECT_EQ(first.why, "") << "there was none before";
   EXPECT_FALSE(again.renewed);
   EXPECT_EQ(first.chain[0].Fingerprint(), again.chain[0].Fingerprint());
 }
@@ -52,12 +54,31 @@ TEST_F(ServerCertificateTest, IsMadeAnewForANewNameAndTheKeyStays) {
   EXPECT_TRUE(renamed.renewed);
   EXPECT_EQ(first.key.Spki(), renamed.key.Spki());
   EXPECT_THAT(renamed.chain[0].DnsNames(), Contains("lab"));
+  EXPECT_EQ(renamed.why, "it did not name what this machine is called now: lab");
+  const ServerCertificate fewer = Ensure({"pi"}, now_);
+  EXPECT_FALSE(fewer.renewed) << "a name that is gone does no harm";
+}
+
+TEST_F(ServerCertificateTest, IsMadeAnewForANewAddress) {
+  Ensure({"pi"}, now_);
+  const auto moved = EnsureServerCertificate(
+      paths_, ca_, {.dns_names = {"pi"}, .ip_addresses = {"127.0.0.1", "192.0.2.7"}}, now_);
+  ASSERT_TRUE(moved.ok()) << moved.status();
+  EXPECT_EQ(moved->why, "it did not name what this machine is called now: 192.0.2.7");
+  EXPECT_THAT(moved->chain[0].IpAddresses(), Contains("192.0.2.7"));
+}
+
+TEST_F(ServerCertificateTest, IsMadeAnewWhenItsFileIsDamaged) {
+  Ensure({"pi"}, now_);
+  std::ofstream(paths_.ServerCertificate()) << "damaged";
+  EXPECT_EQ(Ensure({"pi"}, now_).why, "it could not be read");
 }
 
 TEST_F(ServerCertificateTest, IsMadeAnewAtTwoThirdsOfItsLife) {
   Ensure({"pi"}, now_);
   EXPECT_FALSE(Ensure({"pi"}, now_ + std::chrono::hours(24 * 240)).renewed);
-  EXPECT_TRUE(Ensure({"pi"}, now_ + std::chrono::hours(24 * 250)).renewed);
+  EXPECT_EQ(Ensure({"pi"}, now_ + std::chrono::hours(24 * 250)).why,
+            "two thirds of its life were over");
 }
 
 TEST_F(ServerCertificateTest, ThisMachineIsKnownByItsNamesAndAddresses) {

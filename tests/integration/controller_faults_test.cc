@@ -246,6 +246,31 @@ TEST(ControllerFaultsTest, ABrokenBackupIsRefusedAndLeavesNothing) {
   EXPECT_FALSE(fs::exists(controller.state() / "controller.db"));
 }
 
+TEST(ControllerFaultsTest, AControllerThatIsCalledOtherwiseShowsACertificateThatSaysSo) {
+  ControllerProcess controller;
+  controller.Start();
+  const std::string token = controller.Token();
+  const std::string before =
+      Person(controller, token).Get("/v1/cluster").Text("certificate_sha256");
+  ASSERT_EQ(controller.Stop(), 0);
+  std::ofstream(controller.config()) << "names = [\"lab.example\", \"192.0.2.7\"]\n"
+                                        "[people]\nlisten = [\"127.0.0.1\"]\nport = 0\n"
+                                        "[nodes]\nlisten = [\"127.0.0.1\"]\nport = 0\n";
+  controller.Start();
+
+  Person admin(controller, token);
+  const std::string after = admin.Get("/v1/cluster").Text("certificate_sha256");
+  EXPECT_NE(after, before);
+  std::string events;
+  EXPECT_TRUE(Eventually([&] {
+    events = admin.Get("/v1/events?after=0").text;
+    return events.find("cluster.certificate_renewed") != std::string::npos;
+  })) << "an event is shown once it is durable";
+  EXPECT_THAT(events, HasSubstr("what this machine is called now: lab.example, 192.0.2.7"));
+  Person by_name(controller, token, "lab.example");
+  EXPECT_EQ(by_name.Get("/v1/cluster").status, 200) << "it is good for the new name";
+}
+
 TEST(ControllerFaultsTest, AThousandHalfOpenConnectionsKeepNobodyOut) {
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);

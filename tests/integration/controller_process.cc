@@ -34,8 +34,8 @@ std::string ReadAll(const fs::path& path) {
   return text.str();
 }
 
-HttpClientOptions ClientOptions(ControllerProcess& controller) {
-  auto tls = TlsClientContext::Make({.check = IssuedByCaForName{controller.Ca(), "127.0.0.1"}});
+HttpClientOptions ClientOptions(ControllerProcess& controller, std::string name) {
+  auto tls = TlsClientContext::Make({.check = IssuedByCaForName{controller.Ca(), std::move(name)}});
   return {.target = {.host = "127.0.0.1", .port = controller.people_port()}, .tls = tls.value()};
 }
 
@@ -189,8 +189,8 @@ std::string Answer::Text(std::string_view path) const {
   return at->is_string() ? std::string(at->as_string()) : json::serialize(*at);
 }
 
-Person::Person(ControllerProcess& controller, std::string token)
-    : client_(ClientOptions(controller)), token_(std::move(token)) {}
+Person::Person(ControllerProcess& controller, std::string token, std::string name)
+    : client_(ClientOptions(controller, std::move(name))), token_(std::move(token)) {}
 
 Answer Person::Send(std::string method, std::string target, std::string body, HeaderList headers) {
   if (!token_.empty()) {

@@ -92,7 +92,8 @@ struct Answer {
 // Somebody with a token.  One connection, one request at a time.
 class Person {
  public:
-  Person(ControllerProcess& controller, std::string token);
+  // `name`: the one that the controller's certificate must be good for.
+  Person(ControllerProcess& controller, std::string token, std::string name = "127.0.0.1");
 
   Answer Send(std::string method, std::string target, std::string body = "",
               HeaderList headers = {});
