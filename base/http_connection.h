@@ -44,6 +44,7 @@ class HttpConnection {
   // Whether it may be closed to make room: it has no request under way.
   bool disposable() const { return disposable_; }
   SteadyClock::time_point since() const { return since_; }
+  const std::string& peer_address() const { return stream_->peer_address(); }
 
  private:
   friend class ConnectionBody;

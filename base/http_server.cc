@@ -63,6 +63,9 @@ struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
 
   asio::awaitable<void> Accept(std::shared_ptr<Listener> listener);
   asio::awaitable<void> MakeRoom();
+  // Aborts the connection that has waited longest without a request under way, and no less than
+  // kMinStay: of the peers `group`, or of all where it is empty.  False: there is none.
+  bool AbortLongest(const std::string& group);
   void Admit(const std::shared_ptr<Listener>& listener, tcp::socket socket);
   asio::awaitable<void> Serve(std::list<HttpConnection>::iterator connection, std::string group);
   asio::awaitable<void> Sweep();
@@ -98,20 +101,27 @@ asio::awaitable<void> HttpServer::State::Accept(std::shared_ptr<Listener> listen
   }
 }
 
+bool HttpServer::State::AbortLongest(const std::string& group) {
+  HttpConnection* longest = nullptr;
+  for (HttpConnection& connection : connections) {
+    if (connection.disposable() &&
+        (group.empty() || PeerGroupOf(connection.peer_address()) == group) &&
+        (longest == nullptr || connection.since() < longest->since())) {
+      longest = &connection;
+    }
+  }
+  if (longest == nullptr || SteadyClock::now() - longest->since() < kMinStay) {
+    return false;
+  }
+  longest->Abort();
+  return true;
+}
+
 // While all places are taken, the connection that has waited longest without a request under way
 // makes room.
 asio::awaitable<void> HttpServer::State::MakeRoom() {
   while (!stopped && connections.size() >= service->options.limits.connections) {
-    HttpConnection* longest = nullptr;
-    for (HttpConnection& connection : connections) {
-      if (connection.disposable() &&
-          (longest == nullptr || connection.since() < longest->since())) {
-        longest = &connection;
-      }
-    }
-    if (longest != nullptr && SteadyClock::now() - longest->since() >= kMinStay) {
-      longest->Abort();
-    }
+    AbortLongest("");
     room.Reset();
     co_await room.WaitFor(kRoomCheck);
   }
@@ -125,7 +135,9 @@ void HttpServer::State::Admit(const std::shared_ptr<Listener>& listener, tcp::so
   }
   std::string peer = PeerText(endpoint);
   std::string group = PeerGroupOf(peer);
-  if (per_peer[group] >= service->options.limits.connections_per_peer) {
+  // Likewise among one peer's own: who shares an address with a client that only opens connections
+  // is not kept out by it.
+  if (per_peer[group] >= service->options.limits.connections_per_peer && !AbortLongest(group)) {
     service->log.Debug("too_many_connections", {{"peer", group}});
     return;
   }

@@ -93,6 +93,17 @@ class HttpServerTest : public ::testing::Test {
   }
   HttpReply Get(std::string target) { return Send({.target = std::move(target)}); }
 
+  // A connection that never speaks TLS.
+  Fd HalfOpen() {
+    Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(server_->address().port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address));
+    return fd;
+  }
+
   // Sends `bytes` as they are and gives all that comes back until the server closes.
   std::string Raw(std::string bytes) {
     auto talk = [](TestCa& ca, HostPort address,
@@ -469,8 +480,23 @@ TEST_F(HttpServerTest, OneClientCannotTakeAllConnections) {
 
   const auto streams = RunOnLoop(loop_, dial(ca_, server_->address()));
 
-  EXPECT_EQ(streams.size(), 3u);
-  EXPECT_EQ(server_->server().connections(), 3u);
+  EXPECT_GE(streams.size(), 3u) << "more where dialling takes long: the longest idle makes room";
+  EXPECT_LE(server_->server().connections(), 3u);
+}
+
+TEST_F(HttpServerTest, WhoSharesAnAddressWithHalfOpenConnectionsIsServed) {
+  Start({.limits = {.connections = 100, .connections_per_peer = 5, .handshake = 600s}});
+  std::vector<Fd> half_open;
+  for (int i = 0; i < 5; ++i) {
+    half_open.push_back(HalfOpen());
+  }
+  const auto until = std::chrono::steady_clock::now() + 20s;
+  int status = 0;
+  while (status != 200 && std::chrono::steady_clock::now() < until) {
+    // Refused for as long as all of them are fresh.
+    status = RunOnLoop(loop_, client_->Send({.target = "/hello"})).value_or(HttpReply{}).status;
+  }
+  EXPECT_EQ(status, 200);
 }
 
 // 1,000 connections that never speak TLS; one that does is served all the same.
@@ -479,13 +505,7 @@ TEST_F(HttpServerTest, ManyHalfOpenConnectionsHarmNobody) {
              .connections = 200, .connections_per_peer = 2000, .handshake = 100ms, .sweep = 10ms}});
   std::vector<Fd> half_open;
   for (int i = 0; i < 1000; ++i) {
-    Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(server_->address().port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address));
-    half_open.push_back(std::move(fd));
+    half_open.push_back(HalfOpen());
   }
 
   EXPECT_EQ(Get("/hello").body, "hello");

@@ -276,7 +276,7 @@ TEST(ControllerFaultsTest, AThousandHalfOpenConnectionsKeepNobodyOut) {
   ::getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = std::min<rlim_t>(files.rlim_max, 4096);
   ::setrlimit(RLIMIT_NOFILE, &files);
-  ControllerProcess controller("[limits]\nconnections = 800\nconnections_per_peer = 700\n");
+  ControllerProcess controller;  // with the limits as shipped
   controller.Start();
   const std::string token = controller.Token();
   std::vector<Fd> half_open;
@@ -290,10 +290,12 @@ TEST(ControllerFaultsTest, AThousandHalfOpenConnectionsKeepNobodyOut) {
     half_open.push_back(std::move(fd));
   }
 
+  // From the same address, which the limit counts: the first second belongs to who came first.
   Person admin(controller, token);
-  EXPECT_EQ(admin.Get("/v1/cluster").status, 200);
+  EXPECT_TRUE(Eventually([&] { return admin.Get("/v1/cluster").status == 200; }));
   SimulatedNode node(controller);
-  EXPECT_TRUE(node.Join(admin.Post("/v1/tokens").Text("join_token")).ok());
+  const std::string join_token = admin.Post("/v1/tokens").Text("join_token");
+  EXPECT_TRUE(Eventually([&] { return node.Join(join_token).ok(); }));
 }
 
 }  // namespace
