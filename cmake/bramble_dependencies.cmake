@@ -31,10 +31,8 @@ pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(LZMA REQUIRED IMPORTED_TARGET liblzma)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
-pkg_check_modules(GPIOD IMPORTED_TARGET libgpiod)
 pkg_check_modules(LXC IMPORTED_TARGET lxc)
 pkg_check_modules(SQLITE IMPORTED_TARGET sqlite3)
-find_package(benchmark QUIET)
 
 # The controller runs on x86 (and on any Debian machine that has its libraries); cross builds make
 # the node agent and the CLI.
