@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "api/common.h"
+#include "api/json_fields.h"
 
 namespace bramble::api {
 

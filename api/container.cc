@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/labels.h"
 #include "api/security_group.h"
 #include "base/status.h"
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/condition.h"
+#include "api/labels.h"
 #include "api/resources.h"
 
 namespace bramble::api {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/labels.h"
 #include "base/status.h"
 
 #include "absl/strings/escaping.h"

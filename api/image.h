@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "api/common.h"
+#include "api/json_fields.h"
+#include "api/labels.h"
 
 namespace bramble::api {
 

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "api/common.h"
+#include "api/json_fields.h"
 #include "base/ip.h"
 
 namespace bramble::api {

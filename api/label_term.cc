@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "api/container.h"
+#include "api/labels.h"
 #include "base/status.h"
 
 #include "absl/strings/ascii.h"

@@ -3,7 +3,7 @@
 
 // The cluster network: one prefix, shared out by use.  docs/architecture.md has the default plan.
 
-#include "api/common.h"
+#include "api/json_fields.h"
 #include "base/ip.h"
 
 namespace bramble::api {

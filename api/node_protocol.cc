@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/node_protocol.h"
 
+#include "api/labels.h"
 #include "base/status.h"
 
 namespace bramble::api {

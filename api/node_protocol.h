@@ -15,6 +15,7 @@
 #include <variant>
 
 #include "api/container.h"
+#include "api/labels.h"
 #include "api/node.h"
 #include "api/node_network.h"
 

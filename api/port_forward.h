@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/network.h"
+#include "api/project.h"
 #include "api/security_group.h"
 
 namespace bramble::api {

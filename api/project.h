@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "api/common.h"
+#include "api/json_fields.h"
 
 namespace bramble::api {
+
+inline constexpr char kDefaultProject[] = "default";
 
 // What holds for all containers of a project: /v1/projects/{name}.  There is one, `default`.
 struct Project {

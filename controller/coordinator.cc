@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/project.h"
 #include "base/status.h"
 #include "controller/catalog_services.h"
 #include "controller/cluster_service.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/coordinator_cluster.h"
 
+#include "api/project.h"
 #include "base/encoding.h"
 #include "base/hash.h"
 #include "base/status.h"

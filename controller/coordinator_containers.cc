@@ -2,6 +2,7 @@
 #include "controller/coordinator_containers.h"
 
 #include "api/problem.h"
+#include "api/project.h"
 #include "base/status.h"
 #include "controller/container_service.h"
 #include "controller/network_services.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/problem.h"
+#include "api/project.h"
 #include "base/status.h"
 #include "controller/catalog_services.h"
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <set>
 
+#include "api/project.h"
 #include "controller/coordinator_types.h"
 
 namespace bramble::controller {

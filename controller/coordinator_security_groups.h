@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "api/project.h"
 #include "controller/container_service.h"
 
 namespace bramble::controller {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/project.h"
 #include "base/ids.h"
 #include "base/strings.h"
 

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <set>
 
+#include "api/project.h"
 #include "base/json.h"
 #include "base/status.h"
 #include "node/network/container_network.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/config/node_config.h"
 
+#include "base/ids.h"
 #include "base/status.h"
 #include "base/strings.h"
 

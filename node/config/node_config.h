@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "api/common.h"
+#include "api/labels.h"
 #include "base/config.h"
 #include "base/ip.h"
 

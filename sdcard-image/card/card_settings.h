@@ -18,7 +18,7 @@
 #include <string_view>
 #include <vector>
 
-#include "api/common.h"
+#include "api/labels.h"
 #include "base/ip.h"
 
 #include "absl/status/statusor.h"

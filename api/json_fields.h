@@ -22,16 +22,6 @@
 
 namespace bramble::api {
 
-using Labels = std::map<std::string, std::string>;
-
-inline constexpr char kDefaultProject[] = "default";
-inline constexpr size_t kMaxLabels = 64;
-inline constexpr size_t kMaxLabelBytes = 253;
-
-// OK when every key is 1 to 63 of [a-z0-9./-] starting and ending with a letter or digit, every
-// value at most kMaxLabelBytes of printable ASCII, and there are at most kMaxLabels.
-absl::Status CheckLabels(const Labels& labels, std::string_view path);
-
 json::object ToJson(const std::map<std::string, std::string>& entries);
 json::array ToJson(const std::vector<std::string>& texts);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "api/common.h"
+#include "api/labels.h"
 
 #include <algorithm>
+
+#include "base/strings.h"
 
 #include "absl/strings/escaping.h"
 
@@ -44,42 +46,6 @@ absl::Status CheckLabels(const Labels& labels, std::string_view path) {
     }
   }
   return absl::OkStatus();
-}
-
-json::object ToJson(const std::map<std::string, std::string>& entries) {
-  json::object object;
-  for (const auto& [key, value] : entries) {
-    object[key] = value;
-  }
-  return object;
-}
-
-json::array ToJson(const std::vector<std::string>& texts) {
-  json::array array;
-  for (const std::string& text : texts) {
-    array.emplace_back(text);
-  }
-  return array;
-}
-
-WallTime TimeField(JsonObjectReader& reader, std::string_view key) {
-  if (!reader.Has(key)) {
-    reader.Fail(key, "missing");
-  }
-  return OptionalTimeField(reader, key).value_or(WallTime{});
-}
-
-std::optional<WallTime> OptionalTimeField(JsonObjectReader& reader, std::string_view key) {
-  const std::optional<std::string> text = reader.OptionalString(key);
-  if (!text.has_value() || !reader.ok()) {
-    return std::nullopt;
-  }
-  absl::StatusOr<WallTime> time = ParseTime(*text);
-  if (!time.ok()) {
-    reader.Fail(key, MessageOf(time.status()));
-    return std::nullopt;
-  }
-  return *time;
 }
 
 }  // namespace bramble::api
