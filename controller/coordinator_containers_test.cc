@@ -129,6 +129,26 @@ TEST_F(ContainersTest, AFailedContainerFailsItsOperationWithTheNodesReason) {
   EXPECT_THAT(Operation(created->operation_id).error, HasSubstr("no /sbin/init"));
 }
 
+TEST_F(ContainersTest, AChangeThatARunningContainerCannotTakeFailsItsOperationAndNothingElse) {
+  AddNode("pi-1");
+  AddImage();
+  ASSERT_TRUE(Create(Request("web")).ok());
+  ReportAll("pi-1");
+  const auto changed = Do([&](WriteDone done) {
+    coordinator_->containers().Update(Admin(), {"web"},
+                                      json::parse(R"({"limits":{"memory_bytes":16777216}})"), {},
+                                      std::move(done));
+  });
+  ASSERT_TRUE(changed.ok());
+  Receive(nodes_["pi-1"]);
+  ReportState("pi-1", Container("web").id.str(), ContainerState::kRunning,
+              "the container uses 42 MiB of memory");
+
+  EXPECT_EQ(Operation(changed->operation_id).state, OperationState::kFailed);
+  EXPECT_THAT(Operation(changed->operation_id).error, HasSubstr("uses 42 MiB"));
+  EXPECT_EQ(Container("web").status.state, ContainerState::kRunning);
+}
+
 TEST_F(ContainersTest, AContainerSaysWhatItRunsWithoutUntilItsNodeSaysOtherwise) {
   AddNode("pi-1");
   AddImage();

@@ -51,10 +51,14 @@ std::optional<absl::Status> Outcome(const ContainerRecord& record, uint64_t gene
   if (record.api.generation > generation) {
     return absl::OkStatus();  // a later order took its place
   }
-  if (status.state == WantedState(record.api.spec.desired)) {
-    return absl::OkStatus();
-  }
   const std::string name = StrCat("container \"", record.api.name.str(), "\": ");
+  if (status.state == WantedState(record.api.spec.desired)) {
+    // It runs, but not as ordered: the change could not be made.
+    return status.state == ContainerState::kStopped || status.reason.empty()
+               ? absl::OkStatus()
+               : absl::FailedPreconditionError(StrCat(
+                     name, status.reason, "; it runs on as it was, and the change is tried again"));
+  }
   if (status.state == ContainerState::kFailed) {
     return absl::FailedPreconditionError(
         StrCat(name, status.reason.empty() ? "failed" : status.reason));

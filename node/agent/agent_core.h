@@ -179,7 +179,7 @@ class AgentCore {
   void Apply(Entry& entry, PhaseEvent event);
   bool Put(const api::NodeContainer& container);
   bool Tombstone(const ContainerId& id);
-  void Failed(Entry& entry, ActionKind kind, const absl::Status& status, BootTime now);
+  void Failed(Entry& entry, const Action& action, const absl::Status& status, BootTime now);
   void Exited(Entry& entry, Ended ended, BootTime now);
   void Succeeded(Entry& entry, const Action& action, const Started& started, BootTime now);
   void WaitOrGiveUp(Entry& entry, BootTime now);

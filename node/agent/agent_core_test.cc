@@ -143,6 +143,28 @@ TEST(AgentCoreTest, StopsWithGraceFreezesThawsAndAdjusts) {
   EXPECT_THAT(world.done, ElementsAre("start c-a", "freeze c-a", "thaw c-a", "adjust c-a"));
 }
 
+TEST(AgentCoreTest, AnAdjustmentThatCannotBeMadeIsToldAndTriedAgain) {
+  World world;
+  api::NodeContainer a = Pinned("a");
+  a.generation = 1;
+  world.Want(1, {a});
+  world.Run();
+  a.generation = 2;
+  a.spec.limits.memory.count = 16 * kMiB;
+  world.failures["adjust c-a"] = absl::FailedPreconditionError("the container uses more");
+  world.Want(2, {a});
+  world.Run();
+  EXPECT_EQ(world.Seen("a").state, api::ContainerState::kRunning);
+  EXPECT_EQ(world.Seen("a").generation, 2u) << "whoever waits for the change need not wait on";
+  EXPECT_THAT(world.Seen("a").reason, HasSubstr("uses more"));
+
+  world.failures.clear();
+  world.now += seconds(5);
+  world.Run();
+  EXPECT_EQ(world.Seen("a").reason, "");
+  EXPECT_THAT(world.done, ElementsAre("start c-a", "adjust c-a", "adjust c-a"));
+}
+
 TEST(AgentCoreTest, TellsHowTheDiskIsLimitedAfterAnAdjustment) {
   World world;
   api::NodeContainer a = Pinned("a");

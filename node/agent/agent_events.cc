@@ -161,7 +161,7 @@ void AgentCore::OnDone(const ContainerId& id, ActionKind kind, const absl::Statu
     return;  // its init ended meanwhile: that counts
   }
   if (!status.ok() && !(kind == ActionKind::kStop && entry.exited_in_stop)) {
-    Failed(entry, kind, status, now);
+    Failed(entry, action, status, now);
     return;
   }
   Apply(entry, PhaseEvent::kDone);
@@ -217,7 +217,9 @@ void AgentCore::Succeeded(Entry& entry, const Action& action, const Started& sta
 }
 
 // Says what failed, and when it is tried again.
-void AgentCore::Failed(Entry& entry, ActionKind kind, const absl::Status& status, BootTime now) {
+void AgentCore::Failed(Entry& entry, const Action& action, const absl::Status& status,
+                       BootTime now) {
+  const ActionKind kind = action.kind;
   Apply(entry, PhaseEvent::kError);
   entry.notes.reason = std::string(MessageOf(status));
   // How far it got is not known.
@@ -228,6 +230,10 @@ void AgentCore::Failed(Entry& entry, ActionKind kind, const absl::Status& status
     ++entry.notes.failures;
     WaitOrGiveUp(entry, now);
     return;
+  }
+  if (kind == ActionKind::kAdjust) {
+    // It runs on as it was, which may be for long: whoever waits for this change is told.
+    entry.settled_generation = entry.notes.generation = action.container.generation;
   }
   entry.not_before = now + kActionRetry;
 }
