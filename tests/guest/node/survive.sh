@@ -73,13 +73,15 @@ an_upgrade() {
 }
 
 # The agent, and the runtime that it keeps loaded for the next order; nothing of the agents before.
+is_the_agents() { # pid agent
+  [ "$1" = "$2" ] || [ "$(awk '$1 == "PPid:" { print $2 }' "/proc/$1/status")" = "$2" ]
+}
 nothing_is_left_in_its_unit() {
   local agent pid
   agent=$(unit bramble-node MainPID)
-  for pid in $(find "/sys/fs/cgroup$(unit bramble-node ControlGroup)" -name cgroup.procs -exec cat {} +); do
-    expect_success "$pid in its unit is the agent's" \
-      [ "$pid" = "$agent" -o "$(awk '$1 == "PPid:" { print $2 }' "/proc/$pid/status" 2>/dev/null)" = "$agent" ]
-  done
+  while read -r pid; do
+    expect_success "$pid in its unit is the agent's" is_the_agents "$pid" "$agent"
+  done < <(find "/sys/fs/cgroup$(unit bramble-node ControlGroup)" -name cgroup.procs -exec cat {} +)
 }
 
 units_are_as_they_should
