@@ -46,7 +46,7 @@ struct Coordinator::Subjects {
                 }),
         containers(ledger, fleet, operation_tracker,
                    [this](const NodeId& node) { return sessions.Connected(node); }),
-        nodes({ledger, fleet, operation_tracker, health, sessions, signed_clock}),
+        nodes({ledger, fleet, operation_tracker, health, sessions, signed_clock, mover}),
         images(ledger),
         flavors(ledger),
         floating_ips(ledger, fleet),

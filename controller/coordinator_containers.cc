@@ -78,6 +78,15 @@ absl::Status CheckSpec(const api::ContainerSpec& spec, const State& state,
   return absl::OkStatus();
 }
 
+// What a move carries from node to node must not change on its way.
+absl::Status CheckNotMoving(const ContainerRecord& record, std::string_view what) {
+  return record.move.has_value()
+             ? absl::FailedPreconditionError(
+                   StrCat("container \"", record.api.name.str(), "\": ", what,
+                          " cannot change while it is moved with its files; wait for that"))
+             : absl::OkStatus();
+}
+
 // A node stops a container with its lease only if it started it as a movable one; so one that may
 // still run as pinned must not become movable behind its back.
 absl::Status CheckClassChange(const ContainerRecord& record, const api::ContainerSpec& wanted) {
@@ -86,7 +95,11 @@ absl::Status CheckClassChange(const ContainerRecord& record, const api::Containe
                        status.observed_generation >= record.api.generation &&
                        record.api.spec.desired == api::DesiredState::kStopped;
   if (wanted.placement.placement_class == record.api.spec.placement.placement_class ||
-      status.node_id.empty() || stopped) {
+      status.node_id.empty()) {
+    return absl::OkStatus();
+  }
+  BRAMBLE_RETURN_IF_ERROR(CheckNotMoving(record, "its class"));
+  if (stopped) {
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(
@@ -298,6 +311,7 @@ void LedgerContainers::Act(const Principal& who, const ContainerKey& key, Contai
     }
     ApplyVerb(verb, record.api.spec);
     if (verb == ContainerVerb::kRebuild) {
+      BRAMBLE_RETURN_IF_ERROR(CheckNotMoving(record, "its writable layer"));
       // The image as it is now, of the architecture that its node runs.
       const ImageRecord* image =
           ledger_.state().FindImage(record.api.project.str(), record.api.spec.image);

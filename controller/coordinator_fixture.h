@@ -92,10 +92,10 @@ class FakeCopier : public LayerCopier {
   }
   void Cancel(const std::string& move) override { under_way.erase(move); }
   int64_t BytesCopied(const std::string&) const override { return 5 * kMiB; }
-  void Finish(const absl::Status& status) {
+  void Finish(const absl::Status& status, bool at_target = false) {
     auto ended = std::exchange(under_way, {});
     for (auto& [move, done] : ended) {
-      done(status);
+      done({.status = status, .at_target = at_target});
     }
   }
 
@@ -132,6 +132,8 @@ struct PlayedNode {
   std::string session_value;
   std::string previous_session_value;
   std::map<std::string, api::NodeContainer> containers;  // by id: what it was told to have
+  std::set<std::string> ran;                             // says that their init ran there
+  std::map<std::string, std::string> cannot_start;       // and why
   std::vector<std::string> buried;                       // tombstones that it was sent
   std::vector<api::Desired> desired;
   std::optional<api::NodeNetwork> network;
@@ -321,6 +323,13 @@ class CoordinatorTest : public testing::Test {
     api::Report report{.full = full, .version = node.version};
     for (const auto& [id, container] : node.containers) {
       report.containers.push_back(Observed(container, StateOf(container)));
+      api::ObservedContainer& observed = report.containers.back();
+      observed.ran = node.ran.contains(id);
+      const auto broken = node.cannot_start.find(id);
+      if (broken != node.cannot_start.end() && observed.state == api::ContainerState::kRunning) {
+        observed.state = api::ContainerState::kFailed;
+        observed.reason = broken->second;
+      }
     }
     for (const std::string& id : node.buried) {
       report.removed.push_back(ContainerId::Trusted(id));

@@ -254,6 +254,7 @@ void LedgerNodes::Remove(const Principal& who, const std::string& key, bool forc
                                                   " containers; drain it, or delete them, or give "
                                                   "them up with --force"));
     }
+    parts_.mover.OnNodeGone(change, record.api.id);
     GiveUpContainers(change, record);
     const OperationId operation = Done(change, "node.remove", ReferenceTo(record));
     change.AddEvent("node.removed", ReferenceTo(record), "");
@@ -306,6 +307,7 @@ void LedgerNodes::Replace(const Principal& who, const std::string& key, std::str
       return absl::FailedPreconditionError(StrCat(Quoted(record), " holds containers of its own"));
     }
     const NodeId gone = old.api.id;
+    parts_.mover.OnNodeGone(change, gone);
     const std::set<std::string> ids = parts_.ledger.state().ContainersOn(gone);
     record.api.name = old.api.name;
     record.api.labels = old.api.labels;

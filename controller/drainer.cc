@@ -255,7 +255,15 @@ void Drainer::End(Change& change, const NodeRecord& found, const DrainStep& step
   }
   change.AddEvent(was_restore ? "node.restore_done" : "node.drained", reference,
                   names.empty() ? "" : StrCat("these stay: ", names));
-  operations_.Finish(change, operation, absl::OkStatus(), json::object{{"stayed", stayed}});
+  json::object moved;
+  for (const auto& [id, entry] : ledger_.state().containers().entries()) {
+    const ContainerRecord& record = entry.record;
+    if (record.home == found.api.id && !record.api.status.node.empty()) {
+      moved[record.api.name.str()] = record.api.status.node;
+    }
+  }
+  operations_.Finish(change, operation, absl::OkStatus(),
+                     json::object{{"stayed", stayed}, {"moved", std::move(moved)}});
 }
 
 void Drainer::Advance(const NodeRecord& node) {

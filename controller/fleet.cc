@@ -161,11 +161,14 @@ void Fleet::Put(Change& change, ContainerRecord record) {
 void Fleet::PutWhereFound(Change& change, ContainerRecord record) {
   const ContainerId id = record.api.id;
   const ContainerRecord* before = ledger_.state().containers().Find(id.str());
-  const NodeId left = before == nullptr ? NodeId() : before->api.status.node_id;
+  const std::vector<NodeId> had = before == nullptr ? std::vector<NodeId>() : before->Nodes();
+  const std::vector<NodeId> has = record.Nodes();
   change.Put(std::move(record));
-  if (!left.empty()) {
-    desired_[left].Drop(id, Next(change));
-    dirty_.insert(left);
+  for (const NodeId& left : had) {
+    if (std::find(has.begin(), has.end(), left) == has.end()) {
+      desired_[left].Drop(id, Next(change));
+      dirty_.insert(left);
+    }
   }
   Follow(*ledger_.state().containers().Find(id.str()), Next(change));
 }
@@ -326,9 +329,10 @@ void Fleet::Unplace(ContainerRecord& record, std::string reason) {
   record.move.reset();
 }
 
-absl::StatusOr<NodeId> Fleet::FindMoveTarget(const ContainerRecord& record,
-                                             const NodeId& only) const {
-  PlacementRequest request = RequestFor(record, {record.api.status.node_id});
+absl::StatusOr<NodeId> Fleet::FindMoveTarget(const ContainerRecord& record, const NodeId& only,
+                                             std::vector<NodeId> exclude) const {
+  exclude.push_back(record.api.status.node_id);
+  PlacementRequest request = RequestFor(record, exclude);
   request.variants = {{.architecture = record.api.status.architecture,
                        .digest = record.api.status.image_digest,
                        .size = record.image_size}};

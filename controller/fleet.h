@@ -46,9 +46,10 @@ class Fleet {
   bool Place(ContainerRecord& record, const std::vector<NodeId>& exclude = {});
   PlacementExplanation Explain(const ContainerRecord& record);
   // Where a container may go with its writable layer, which fits the image that it has and no
-  // other: `only`, unless that is empty, or any node but its own.  kFailedPrecondition: nowhere,
-  // and why.
-  absl::StatusOr<NodeId> FindMoveTarget(const ContainerRecord& record, const NodeId& only) const;
+  // other: `only`, unless that is empty, or any node but its own and those to `exclude`.
+  // kFailedPrecondition: nowhere, and why.
+  absl::StatusOr<NodeId> FindMoveTarget(const ContainerRecord& record, const NodeId& only,
+                                        std::vector<NodeId> exclude = {}) const;
   // Takes a container off its node, as one that has to be placed again; the node is told to destroy
   // its copy.  The caller puts it.
   static void Unplace(ContainerRecord& record, std::string reason);

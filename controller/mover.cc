@@ -74,16 +74,49 @@ MoveFacts Mover::FactsOf(const ContainerRecord& record, Live& live) {
     live.phase = move.phase;
     live.since = now;
   }
+  const MoveNodeFacts source = facts_(move.source, record);
+  const MoveNodeFacts target = facts_(move.target, record);
+  const bool target_known = ledger_.state().nodes().Find(move.target.str()) != nullptr;
+  const bool target_missed = move.phase == MovePhase::kCopying && live.copy == CopyState::kIdle &&
+                             source.stopped && !target.stopped;
+  if (!target_missed) {
+    live.target_missed_since.reset();
+  } else if (!live.target_missed_since.has_value()) {
+    live.target_missed_since = now;
+  }
+  // Asked for only where it may count: it goes through all nodes.
+  const bool may_need_another = !target_known || target_missed || live.copy == CopyState::kFailed ||
+                                move.phase == MovePhase::kReturning;
   return {.phase = move.phase,
-          .source = facts_(move.source, record),
-          .target = facts_(move.target, record),
-          .target_known = ledger_.state().nodes().Find(move.target.str()) != nullptr,
+          .source = source,
+          .target = target,
+          .target_known = target_known,
+          .other_target = may_need_another && FindOtherTarget(record).ok(),
+          .target_missed_since = live.target_missed_since,
           .copy = live.copy,
-          .copy_error = live.error,
+          .copy_error = live.end.status,
+          .target_failed = live.end.at_target,
           .tries = move.tries,
           .not_before = live.not_before,
           .since = live.since,
           .called_off = CalledOff(record)};
+}
+
+absl::StatusOr<NodeId> Mover::FindOtherTarget(const ContainerRecord& record) const {
+  const ContainerMove& move = *record.move;
+  if (move.restoring) {
+    return absl::FailedPreconditionError("it is to come home");
+  }
+  if (ledger_.state().nodes().Find(move.source.str()) == nullptr) {
+    return absl::FailedPreconditionError("the node that it comes from was removed");
+  }
+  if (move.refused.size() + 1 >= kMaxMoveTargets) {
+    return absl::FailedPreconditionError("enough nodes were tried");
+  }
+  std::vector<NodeId> exclude = move.refused;
+  exclude.push_back(move.source);
+  exclude.push_back(move.target);
+  return fleet_.FindMoveTarget(record, NodeId(), std::move(exclude));
 }
 
 void Mover::Tick() {
@@ -150,6 +183,9 @@ void Mover::CarryOut(Change& change, ContainerRecord record, const MoveStep& ste
       operations_.OnContainer(change, *ledger_.state().containers().Find(id));
       return;
     }
+    case MoveAction::kElsewhere:
+      GoElsewhere(change, std::move(record), step.text);
+      return;
     case MoveAction::kGiveUp:
       GiveUp(change, std::move(record), step.text);
       return;
@@ -167,17 +203,19 @@ void Mover::Copy(Change& change, const ContainerRecord& record) {
   }
   if (copier_ == nullptr) {
     live.copy = CopyState::kFailed;
-    live.error = absl::InvalidArgumentError("this controller has no way to copy files");
+    live.end.status = absl::InvalidArgumentError("this controller has no way to copy files");
     return;
   }
   live.copy = CopyState::kUnderWay;
   live.not_before.reset();
   const std::weak_ptr<int> alive = alive_;
-  auto done = [this, alive, id = move.id](absl::Status status) {
-    const auto found = alive.expired() ? live_.end() : live_.find(id);
-    if (!alive.expired() && found != live_.end()) {
-      found->second.copy = status.ok() ? CopyState::kDone : CopyState::kFailed;
-      found->second.error = std::move(status);
+  auto done = [this, alive, id = move.id](LayerCopyEnd end) {
+    if (alive.expired()) {
+      return;
+    }
+    if (const auto found = live_.find(id); found != live_.end()) {
+      found->second.copy = end.status.ok() ? CopyState::kDone : CopyState::kFailed;
+      found->second.end = std::move(end);
     }
   };
   copier_->Copy(
@@ -197,17 +235,63 @@ void Mover::Switch(Change& change, ContainerRecord record) {
   fleet_.Put(change, std::move(record));
 }
 
-void Mover::GiveUp(Change& change, ContainerRecord record, const std::string& why) {
-  const ContainerMove move = *record.move;
+void Mover::PutBack(ContainerRecord& record) const {
+  const ContainerMove& move = *record.move;
   const NodeRecord* source = ledger_.state().nodes().Find(move.source.str());
+  if (source != nullptr && record.api.status.node_id != move.source) {
+    PutOn(record, *source, "");
+    record.home = move.restoring ? move.target : NodeId();
+  }
+}
+
+// Another move of the same container, in the record of the one before: what this target has is
+// buried with it.
+void Mover::GoElsewhere(Change& change, ContainerRecord record, const std::string& why) {
+  const absl::StatusOr<NodeId> other = FindOtherTarget(record);
+  if (!other.ok()) {
+    GiveUp(change, std::move(record), why);
+    return;
+  }
+  PutBack(record);
+  ContainerMove& move = *record.move;
+  const std::string failed = why.empty() ? record.move_failed : why;
+  change.AddEvent("container.move_redirected", ReferenceTo(record),
+                  StrCat("to ", NameOf(ledger_.state(), *other), ", not to ",
+                         NameOf(ledger_.state(), move.target), ": ", failed));
+  if (move.phase == MovePhase::kReturning) {
+    move.phase = MovePhase::kCopying;
+  }
+  move.id = RandomIdText(ledger_.random());
+  move.refused.push_back(move.target);
+  move.target = *other;
+  move.tries = 0;
+  record.moving = true;
+  record.move_failed.clear();
+  record.api.status.reason =
+      StrCat("is being moved to ", NameOf(ledger_.state(), *other), " with its files");
+  fleet_.Put(change, std::move(record));
+}
+
+void Mover::OnNodeGone(Change& change, const NodeId& gone) {
+  std::vector<ContainerRecord> left;
+  for (const std::string& id : ledger_.state().ContainersOn(gone)) {
+    const ContainerRecord& record = *ledger_.state().containers().Find(id);
+    if (record.move.has_value() && record.move->target == gone && !record.api.deleting &&
+        ledger_.state().nodes().Find(record.move->source.str()) != nullptr) {
+      left.push_back(record);
+    }
+  }
+  for (ContainerRecord& record : left) {
+    GiveUp(change, std::move(record), "the node that it was to start on was removed");
+  }
+}
+
+void Mover::GiveUp(Change& change, ContainerRecord record, const std::string& why) {
   if (!why.empty()) {
     record.move_failed = why;
   }
-  if (source != nullptr) {
-    if (record.api.status.node_id != move.source) {
-      PutOn(record, *source, "");
-      record.home = move.restoring ? move.target : NodeId();
-    }
+  if (ledger_.state().nodes().Find(record.move->source.str()) != nullptr) {
+    PutBack(record);
     record.api.status.reason = StrCat("was not moved: ", record.move_failed);
   }
   record.moving = false;

@@ -31,6 +31,9 @@ class Mover {
   // Begins to move a container off its node: to `home`, if that is a node (a restore), or to one
   // that the scheduler chooses.  The caller commits.
   absl::Status Begin(Change& change, const ContainerId& id, const NodeId& home);
+  // `gone` is about to be removed or replaced: what was only being started there is its source's
+  // again.  The caller commits.
+  void OnNodeGone(Change& change, const NodeId& gone);
   // What the container's move is doing, for people; empty: it has none.
   std::string Doing(const ContainerRecord& record) const;
   void Tick();
@@ -39,18 +42,23 @@ class Mover {
   // What of a move need not survive a restart.
   struct Live {
     CopyState copy = CopyState::kIdle;
-    absl::Status error;
+    LayerCopyEnd end;
     std::optional<BootTime> not_before;
+    std::optional<BootTime> target_missed_since;
     std::optional<MovePhase> phase;  // seen last, and
     BootTime since{};                // since when
     std::string text;
   };
 
   MoveFacts FactsOf(const ContainerRecord& record, Live& live);
+  absl::StatusOr<NodeId> FindOtherTarget(const ContainerRecord& record) const;
   bool CalledOff(const ContainerRecord& record) const;
   void CarryOut(Change& change, ContainerRecord record, const MoveStep& step);
   void Copy(Change& change, const ContainerRecord& record);
   void Switch(Change& change, ContainerRecord record);
+  void GoElsewhere(Change& change, ContainerRecord record, const std::string& why);
+  // It is the source's alone again, as far as the record goes.
+  void PutBack(ContainerRecord& record) const;
   void GiveUp(Change& change, ContainerRecord record, const std::string& why);
   void ForgetEnded();
 

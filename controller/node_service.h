@@ -4,6 +4,7 @@
 #include "controller/coordinator_nodes.h"
 #include "controller/fleet.h"
 #include "controller/listing.h"
+#include "controller/mover.h"
 #include "controller/node_health.h"
 #include "controller/operation_tracker.h"
 #include "controller/session_service.h"
@@ -19,6 +20,7 @@ class LedgerNodes : public NodeService {
     NodeHealth& health;
     LedgerSessions& sessions;
     SignedClock& signed_clock;
+    Mover& mover;
   };
   explicit LedgerNodes(Parts parts);
 

@@ -80,12 +80,16 @@ struct LayerCopy {
   NodeId source;
   NodeId target;
 };
+struct LayerCopyEnd {
+  // OK: the target has verified it and has it on its disk.  kResourceExhausted: no room there.
+  absl::Status status;
+  bool at_target = false;  // not OK: it was the target's end that failed
+};
 class LayerCopier {
  public:
   virtual ~LayerCopier() = default;
-  // OK: the target has verified it and has it on its disk.  kResourceExhausted: no room there.
   // Never called from within Copy.
-  using Done = std::function<void(absl::Status)>;
+  using Done = std::function<void(LayerCopyEnd)>;
   virtual void Copy(LayerCopy copy, Done done) = 0;
   // Its `done` is not called any more.
   virtual void Cancel(const std::string& move) = 0;

@@ -240,6 +240,11 @@ void LedgerSessions::TakeStock(Change& change) {
       const NodeId& recorded = found->api.status.node_id;
       const auto other = sessions_.find(recorded);
       const bool both = other != sessions_.end() && other->second.observed.contains(id);
+      if (both && found->move.has_value() &&
+          (node == found->move->source || node == found->move->target)) {
+        TakeStockOfMove(change, *found);
+        continue;
+      }
       // Beside a node that nobody has heard, only a copy that runs is surely the one in use.
       const bool sure = recorded.empty() || reported_.contains(recorded) ||
                         observed.state == ContainerState::kRunning;
@@ -247,15 +252,63 @@ void LedgerSessions::TakeStock(Change& change) {
         FollowFound(change, *record, *found, observed);
         continue;
       }
-      change.AddEvent(
-          "container.duplicate", ReferenceTo(*found),
-          StrCat("node \"", record->api.name.str(), "\" holds a copy of it (",
-                 api::kContainerStateNames[static_cast<size_t>(observed.state)],
-                 ") beside that of node \"", found->api.status.node, "\"",
-                 both ? "" : ", which has not reported",
-                 ": both are left alone; compare them, and remove the one that is not wanted"));
+      NoteDuplicate(change, *found, *record, observed, both);
     }
   }
+}
+
+void LedgerSessions::NoteDuplicate(Change& change, const ContainerRecord& found,
+                                   const NodeRecord& holder, const api::ObservedContainer& observed,
+                                   bool recorded_one_is_seen) {
+  change.AddEvent(
+      "container.duplicate", ReferenceTo(found),
+      StrCat("node \"", holder.api.name.str(), "\" holds a copy of it (",
+             api::kContainerStateNames[static_cast<size_t>(observed.state)],
+             ") beside that of node \"", found.api.status.node, "\"",
+             recorded_one_is_seen ? "" : ", which has not reported",
+             ": both are left alone; compare them, and remove the one that is not wanted"));
+}
+
+// The move may have ended either way since, and the container may have written at either end: it
+// goes on only where the copy that it would take or leave behind is surely not the later one.
+void LedgerSessions::TakeStockOfMove(Change& change, const ContainerRecord& found) {
+  const ContainerMove& move = *found.move;
+  const State& state = parts_.ledger.state();
+  const NodeRecord* source = state.nodes().Find(move.source.str());
+  const NodeRecord* target = state.nodes().Find(move.target.str());
+  if (source == nullptr || target == nullptr) {
+    return;  // the Mover ends it
+  }
+  const api::ObservedContainer at_source = sessions_.at(move.source).observed.at(found.api.id);
+  const api::ObservedContainer at_target = sessions_.at(move.target).observed.at(found.api.id);
+  const auto is_up = [](const api::ObservedContainer& observed) {
+    return observed.state != ContainerState::kStopped && observed.state != ContainerState::kFailed;
+  };
+  const bool is_target_recorded = found.api.status.node_id == move.target;
+  if (!is_target_recorded && !is_up(at_target) && !at_target.ran) {
+    // By another name: a copy that an earlier try left there may be older than what is here.
+    ContainerRecord record = found;
+    record.move->id = RandomIdText(parts_.ledger.random());
+    parts_.fleet.Put(change, std::move(record));
+    return;
+  }
+  if (is_up(at_target) && !is_up(at_source)) {
+    if (!is_target_recorded) {
+      FollowFound(change, *target, found, at_target);
+    }
+    return;  // the Mover ends it
+  }
+  if (is_up(at_source) && !is_up(at_target) && is_target_recorded) {
+    FollowFound(change, *source, found, at_source);
+    return;
+  }
+  NoteDuplicate(change, found, is_target_recorded ? *source : *target,
+                is_target_recorded ? at_source : at_target, /*recorded_one_is_seen=*/true);
+  ContainerRecord record = found;
+  record.move.reset();
+  record.moving = false;
+  record.move_failed = "two nodes hold a copy of it: compare them first";  // nor is it moved again
+  parts_.fleet.PutWhereFound(change, std::move(record));
 }
 
 void LedgerSessions::FollowFound(Change& change, const NodeRecord& node,
@@ -267,6 +320,7 @@ void LedgerSessions::FollowFound(Change& change, const NodeRecord& node,
   status.node_id = node.api.id;
   status.node = node.api.name.str();
   record.moving = false;
+  record.move.reset();
   CopyObserved(observed, status);
   if (const std::optional<api::NodeContainer>& definition = observed.definition) {
     const std::string address = definition->address.substr(0, definition->address.find('/'));

@@ -104,6 +104,11 @@ class LedgerSessions : public NodeSessions {
   // At the end of the adoption: containers that were found on other nodes than the restored state
   // has them on.
   void TakeStock(Change& change);
+  // Of a container that the restored state has on its way between two nodes, and both name.
+  void TakeStockOfMove(Change& change, const ContainerRecord& found);
+  // `holder` has a copy of it beside the one that is recorded: both are left alone.
+  void NoteDuplicate(Change& change, const ContainerRecord& found, const NodeRecord& holder,
+                     const api::ObservedContainer& observed, bool recorded_one_is_seen);
   void FollowFound(Change& change, const NodeRecord& node, const ContainerRecord& found,
                    const api::ObservedContainer& observed);
   void NoteMissing(Change& change, const NodeId& node, const Session& session);

@@ -58,7 +58,8 @@ node_state() { cluster_cli node show "$1" -o json | jq -r .state; }
 is() { [ "$("$1" "$2")" = "$3" ]; }                                        # question object answer
 page_at() { in_host "$1" curl -sf --max-time 3 "http://$2/"; }             # host address
 page_of() { page_at controller "$(address_of "$1")"; }                     # container
-gone() { [ ! -e "/proc/$1" ]; }                                            # pid
+# Also when its parent, stopped with it in a test, has not taken note.
+gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; } # pid
 
 # A controller that is initialised, at 172.16.0.1.  Its configuration, if not the default, is there already.
 controller_up() {

@@ -37,8 +37,9 @@ struct ContainerMove {
   MovePhase phase = MovePhase::kStopping;
   NodeId source;
   NodeId target;
-  int64_t tries = 0;       // to copy it, that failed
-  bool restoring = false;  // the target is its home
+  int64_t tries = 0;            // to copy it to this target, that failed
+  bool restoring = false;       // the target is its home
+  std::vector<NodeId> refused;  // targets before this one that it could not be had on
 };
 
 struct ContainerRecord {

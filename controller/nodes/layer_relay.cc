@@ -109,7 +109,7 @@ asio::awaitable<void> LayerRelay::Run(std::shared_ptr<Task> task) {
   } else {
     log_.Warn("layer_not_copied", {{"container", task->copy.container}, {"error", status}});
   }
-  task->done(status);
+  task->done({.status = status, .at_target = !status.ok() && task->at_target});
 }
 
 asio::awaitable<absl::Status> LayerRelay::Carry(std::shared_ptr<Task> task) {
@@ -134,6 +134,7 @@ asio::awaitable<absl::Status> LayerRelay::Carry(std::shared_ptr<Task> task) {
     const absl::Status end = **ready;  // OK: an earlier try of this move had brought it there
     co_return end.ok() ? end : Of("the node that it goes to", end);
   }
+  task->at_target = false;
   StreamBroker::Request exported;
   exported.target = {.node = copy.source, .container = copy.container};
   exported.stream.kind = api::StreamKind::kExport;
@@ -146,6 +147,7 @@ asio::awaitable<absl::Status> LayerRelay::Carry(std::shared_ptr<Task> task) {
   if (!pumped.ok()) {
     co_return pumped;
   }
+  task->at_target = true;
   co_return co_await LastWord(task->target->socket());
 }
 
@@ -184,6 +186,7 @@ asio::awaitable<absl::Status> LayerRelay::Pump(std::shared_ptr<Task> task) {
     const absl::Status sent =
         co_await WithDeadline(std::move(send), kStallLimit, "the node that it goes to");
     if (absl::IsDeadlineExceeded(sent)) {
+      task->at_target = true;
       co_return Again(sent, "the node that it goes to");
     }
     if (!sent.ok() || end.has_value()) {

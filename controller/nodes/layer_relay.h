@@ -29,6 +29,7 @@ class LayerRelay : public LayerCopier {
     Done done;
     int64_t bytes = 0;
     bool cancelled = false;
+    bool at_target = true;  // which end is being dealt with
     std::shared_ptr<NodeEnd> source;
     std::shared_ptr<NodeEnd> target;
   };

@@ -8,16 +8,22 @@
 namespace bramble::controller {
 namespace {
 
-constexpr int64_t kMostDoublings = 6;
-
 MoveStep Wait(std::string text) { return {MoveAction::kWait, std::move(text)}; }
+
+// It cannot be had on this target, and never ran there.
+MoveStep NotThere(const MoveFacts& facts, std::string why) {
+  return {facts.other_target && !facts.called_off ? MoveAction::kElsewhere : MoveAction::kGiveUp,
+          std::move(why)};
+}
+
+constexpr std::string_view kTargetRemoved = "the node that it was to go to was removed";
 
 MoveStep DecideStopping(const MoveFacts& facts) {
   if (facts.called_off) {
     return {MoveAction::kGiveUp, "it was called off before the container had stopped"};
   }
   if (!facts.target_known) {
-    return {MoveAction::kGiveUp, "the node that it was to go to was removed"};
+    return NotThere(facts, std::string(kTargetRemoved));
   }
   if (!facts.source.connected) {
     return Wait("its node is silent");
@@ -31,6 +37,16 @@ bool IsFinal(const absl::Status& error) {
   return absl::IsResourceExhausted(error) || absl::IsInvalidArgument(error);
 }
 
+MoveStep DecideFailedCopy(const MoveFacts& facts) {
+  std::string why = std::string(facts.copy_error.message());
+  if (!IsFinal(facts.copy_error) && facts.tries + 1 < kMaxCopyTries) {
+    return {MoveAction::kNoteRetry, std::move(why)};
+  }
+  // What the source cannot give, it can give to no other.
+  return facts.target_failed ? NotThere(facts, std::move(why))
+                             : MoveStep{MoveAction::kGiveUp, std::move(why)};
+}
+
 MoveStep DecideCopying(const MoveFacts& facts, BootTime now) {
   // Also when it was called off meanwhile: what is there need not be copied back.
   if (facts.copy == CopyState::kDone && facts.target_known && !facts.called_off) {
@@ -40,26 +56,35 @@ MoveStep DecideCopying(const MoveFacts& facts, BootTime now) {
     return {MoveAction::kGiveUp, "it was called off before its files were copied"};
   }
   if (!facts.target_known) {
-    return {MoveAction::kGiveUp, "the node that it was to go to was removed"};
+    return NotThere(facts, std::string(kTargetRemoved));
   }
   if (facts.copy == CopyState::kUnderWay) {
     return Wait("copies its files");
   }
   if (facts.copy == CopyState::kFailed) {
-    const std::string why = std::string(facts.copy_error.message());
-    return IsFinal(facts.copy_error) || facts.tries + 1 >= kMaxCopyTries
-               ? MoveStep{MoveAction::kGiveUp, why}
-               : MoveStep{MoveAction::kNoteRetry, why};
+    return DecideFailedCopy(facts);
+  }
+  if (facts.target_missed_since.has_value() &&
+      now >= *facts.target_missed_since + kTargetPatience) {
+    return NotThere(
+        facts,
+        StrCat("the node that it was to go to was not ready within ",
+               std::chrono::duration_cast<std::chrono::seconds>(kTargetPatience).count(), " s"));
   }
   if (facts.not_before.has_value() && now < *facts.not_before) {
     return Wait("copies its files again in a moment");
   }
-  if (!facts.source.connected || !facts.target.connected) {
-    return Wait(facts.source.connected ? "the node that it goes to is silent"
-                                       : "the node that it comes from is silent");
+  if (!facts.source.connected) {
+    return Wait("the node that it comes from is silent");
   }
-  return facts.source.stopped ? MoveStep{MoveAction::kCopy, "copies its files"}
-                              : Wait("is being stopped");
+  if (!facts.source.stopped) {
+    return Wait("is being stopped");
+  }
+  if (!facts.target.connected) {
+    return Wait("the node that it goes to is silent");
+  }
+  return facts.target.stopped ? MoveStep{MoveAction::kCopy, "copies its files"}
+                              : Wait("the node that it goes to makes ready");
 }
 
 MoveStep DecideStarting(const MoveFacts& facts, BootTime now) {
@@ -96,7 +121,7 @@ MoveStep DecideReturning(const MoveFacts& facts) {
   if (!facts.target.connected) {
     return Wait("the node that could not start it is silent");
   }
-  return facts.target.stopped ? MoveStep{MoveAction::kGiveUp, ""} : Wait("comes back");
+  return facts.target.stopped ? NotThere(facts, "") : Wait("comes back");
 }
 
 }  // namespace
@@ -116,7 +141,11 @@ MoveStep DecideMove(const MoveFacts& facts, BootTime now) {
 }
 
 BootTime CopyRetryAt(int64_t tries, BootTime now) {
-  return now + kFirstCopyRetry * (int64_t{1} << std::clamp<int64_t>(tries - 1, 0, kMostDoublings));
+  std::chrono::seconds wait = kFirstCopyRetry;
+  for (int64_t i = 1; i < tries && wait < kMaxCopyRetry; ++i) {
+    wait *= 2;
+  }
+  return now + std::min(wait, kMaxCopyRetry);
 }
 
 }  // namespace bramble::controller

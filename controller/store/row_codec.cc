@@ -83,6 +83,11 @@ Row ToRow(const ContainerRecord& record, const std::string& body) {
                                {"target", move.target.str()},
                                {"tries", move.tries},
                                {"restoring", move.restoring}};
+    json::array refused;
+    for (const NodeId& node : move.refused) {
+      refused.emplace_back(node.str());
+    }
+    own["move"].as_object()["refused"] = std::move(refused);
   }
   if (!record.move_failed.empty()) {
     own["move_failed"] = record.move_failed;
@@ -309,6 +314,9 @@ absl::StatusOr<ContainerMove> ReadMove(const json::value& value) {
   move.target = NodeId::Trusted(reader.String("target"));
   move.tries = reader.Int("tries", {.min = 0});
   move.restoring = reader.OptionalBool("restoring").value_or(false);
+  for (const std::string& node : reader.StringList("refused", kMaxMoveTargets)) {
+    move.refused.push_back(NodeId::Trusted(node));
+  }
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
   return move;
 }
