@@ -307,6 +307,11 @@ void LedgerNodes::Replace(const Principal& who, const std::string& key, std::str
       return absl::FailedPreconditionError(StrCat(Quoted(record), " holds containers of its own"));
     }
     const NodeId gone = old.api.id;
+    if (const std::chrono::seconds left = parts_.health.MovableMayRunFor(old); left.count() > 0) {
+      return absl::FailedPreconditionError(StrCat(
+          Quoted(old), " may still run movable containers, until their lease has surely ended in ",
+          left.count(), " s; replace it then"));
+    }
     parts_.mover.OnNodeGone(change, gone);
     const std::set<std::string> ids = parts_.ledger.state().ContainersOn(gone);
     record.api.name = old.api.name;

@@ -194,6 +194,33 @@ TEST_F(NodesTest, ANewCardTakesOverTheNameAddressAndContainersOfADeadOne) {
   EXPECT_EQ(Container("web").status.state, ContainerState::kRunning);
 }
 
+TEST_F(NodesTest, ASilentNodeIsReplacedOnlyWhenItsMovableContainersHaveSurelyEnded) {
+  ASSERT_TRUE(Create(Request("web", /*movable=*/true)).ok());
+  ReportAll("pi-1");
+  Heartbeat("pi-1");  // which renews their lease
+  AddNode("fresh");
+  auto replace = [&] {
+    return Do([&](WriteDone done) {
+      coordinator_->nodes().Replace(Admin(), "pi-1", "fresh", {}, std::move(done));
+    });
+  };
+  PassWithHeartbeats(std::chrono::seconds(40), {"fresh"});
+  ASSERT_EQ(Node("pi-1").state, NodeState::kSuspect);
+  EXPECT_THAT(std::string(replace().status().message()),
+              HasSubstr("may still run movable containers, until their lease has surely ended in"));
+  EXPECT_TRUE(nodes_["fresh"].containers.empty());
+  // An order that it has not heard ends nothing; but what is not to run does not fail over either.
+  ASSERT_TRUE(Act("web", ContainerVerb::kStop).ok());
+
+  const auto lost_after = settings_.timing.lost_after;
+  PassWithHeartbeats(std::chrono::ceil<std::chrono::seconds>(lost_after) - std::chrono::seconds(45),
+                     {"fresh"});
+  EXPECT_FALSE(replace().ok());
+  PassWithHeartbeats(std::chrono::seconds(10), {"fresh"});
+  const auto replaced = replace();
+  EXPECT_TRUE(replaced.ok()) << replaced.status();
+}
+
 TEST_F(NodesTest, ACommandIsCarriedOutOnceAndItsResultEndsTheOperation) {
   const auto written = Do([&](WriteDone done) {
     coordinator_->nodes().Command(Admin(), "pi-1", "identify", json::object{{"seconds", 5}}, {},

@@ -219,13 +219,29 @@ FailoverQuery NodeHealth::QueryFor(const ContainerRecord& record, const NodeReco
       node.api.state == api::NodeState::kUnreachable || node.api.state == api::NodeState::kOff;
   query.pool_frozen = breaker_.Frozen(node.api.pool);
   query.adopting = ledger_.state().cluster().adopting;
-  query.facts.controller_start = started_;
-  query.facts.previous_lost_after =
-      std::chrono::milliseconds(ledger_.state().cluster().lost_after_ms);
-  if (const auto renewal = renewals_.find(node.api.id); renewal != renewals_.end()) {
-    query.facts.last_renewal = renewal->second;
-  }
+  query.facts = LeaseFactsOf(node.api.id);
   return query;
+}
+
+LeaseFacts NodeHealth::LeaseFactsOf(const NodeId& node) const {
+  LeaseFacts facts{
+      .controller_start = started_,
+      .previous_lost_after = std::chrono::milliseconds(ledger_.state().cluster().lost_after_ms)};
+  if (const auto renewal = renewals_.find(node); renewal != renewals_.end()) {
+    facts.last_renewal = renewal->second;
+  }
+  return facts;
+}
+
+std::chrono::seconds NodeHealth::MovableMayRunFor(const NodeRecord& node) const {
+  const std::set<std::string>& ids = ledger_.state().ContainersOn(node.api.id);
+  const bool any = std::any_of(ids.begin(), ids.end(), [&](const std::string& id) {
+    return IsMovable(*ledger_.state().containers().Find(id));
+  });
+  const auto left =
+      MayPlaceAgainAt(LeaseFactsOf(node.api.id), settings_.timing) - ledger_.clock().Boot();
+  return any && left.count() > 0 ? std::chrono::ceil<std::chrono::seconds>(left)
+                                 : std::chrono::seconds(0);
 }
 
 void NodeHealth::FailOver() {

@@ -33,6 +33,10 @@ class NodeHealth {
   void Watch(const NodeRecord& node);
   void Forget(const NodeId& node);
 
+  // For how long a node that is not connected may still run a movable container that it has; 0: it
+  // has none, or their lease has ended.
+  std::chrono::seconds MovableMayRunFor(const NodeRecord& node) const;
+
   void Tick();
   // A person says that the losses are real.
   void AllowMoves();
@@ -51,6 +55,7 @@ class NodeHealth {
   void FailOver();
   bool FailOverOne(Change& change, const ContainerRecord& record);
   FailoverQuery QueryFor(const ContainerRecord& record, const NodeRecord& node) const;
+  LeaseFacts LeaseFactsOf(const NodeId& node) const;
 
   Ledger& ledger_;
   Fleet& fleet_;
