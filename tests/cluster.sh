@@ -54,6 +54,9 @@ trap take_down EXIT
 container() { cluster_cli container show "$1" -o json | jq -r "$2"; } # name jq-filter
 address_of() { container "$1" .status.address; }
 state_of() { container "$1" .status.state; }
+is_on() { [ "$(container "$1" .status.node)" = "$2" ] && [ "$(state_of "$1")" = running ]; } # container node
+# Whether a node's disk holds nothing of any container, running or not: no_containers_on 1.
+no_containers_on() { [ "$(find "$CLUSTER_STATE/node-$1/state/containers" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" = 0 ]; }
 node_state() { cluster_cli node show "$1" -o json | jq -r .state; }
 is() { [ "$("$1" "$2")" = "$3" ]; }                                        # question object answer
 page_at() { in_host "$1" curl -sf --max-time 3 "http://$2/"; }             # host address

@@ -180,7 +180,6 @@ a_movable_container_is_never_twice() { # signal to the agent
   expect_equal "$signal: and runs once" "$(inits_of "$id" | wc -w)" 1
   expect_success "$signal: delete" cluster_cli container delete mover
 }
-is_on() { [ "$(container "$1" .status.node)" = "$2" ] && [ "$(state_of "$1")" = running ]; }
 
 drain_moves_what_is_movable() {
   local from to
@@ -222,7 +221,6 @@ drain_moves_what_is_pinned() {
   expect_equal 'with what it wrote there' "$(cluster_cli container exec data -- cat /srv/a/file | tr '\n' ' ')" 'kept more '
   expect_success 'and nothing is left there' wait_for 10 no_containers_on 2
 }
-no_containers_on() { [ "$(find "$CLUSTER_STATE/node-$1/state/containers" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" = 0 ]; }
 # Agents and controller are killed in the middle of a move, one after the other, and all at once on the way back.
 kills_in_the_middle_of_a_move() {
   local victim id sum watcher operation

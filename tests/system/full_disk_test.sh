@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Disks that are really full: the controller's state and a node's, each on a small tmpfs in a mount namespace of the
+# Disks that are really full: the controller's state and nodes', each on a small tmpfs in a mount namespace of the
 # test's own.  What is refused says why, what is there goes on, nothing that was acknowledged is lost, and all works
-# again without a restart when there is room.  Needs root.
+# again without a restart when there is room.  What finds no room on one node is moved to another.  Needs root.
 set -euo pipefail
 : "${BRAMBLE_SOURCE:=$(dirname "$(readlink -f "$0")")/../..}"
 if [ "${BRAMBLE_FULL_DISK_INSIDE:-}" != yes ]; then
@@ -13,7 +13,7 @@ fi
 source "$BRAMBLE_SOURCE/tests/cluster.sh"
 
 also_take_down() {
-  umount -l "$CLUSTER_STATE"/controller/state "$CLUSTER_STATE"/node-1/state 2>/dev/null || true
+  umount -l "$CLUSTER_STATE"/controller/state "$CLUSTER_STATE"/node-[12]/state 2>/dev/null || true
 }
 
 small_disk() { # directory MiB
@@ -34,11 +34,14 @@ has_no_condition() { ! has_condition "$1"; }
 bring_up() {
   small_disk "$CLUSTER_STATE/controller/state" 32
   small_disk "$CLUSTER_STATE/node-1/state" 256
+  small_disk "$CLUSTER_STATE/node-2/state" 64
   network_switch
   network_host controller 172.16.0.1/24
   controller_up
-  nodes_up 1
+  nodes_up 3
   busybox_image
+  expect_success 'cordon' cluster_cli node cordon node-2
+  expect_success 'cordon' cluster_cli node cordon node-3
   cluster_cli container run web --image busybox --group web
 }
 
@@ -98,7 +101,31 @@ a_nodes_disk_is_full() {
   expect_equal 'the same agent' "$(pid_of node-1 bramble-node)" "$pid"
 }
 
+what_finds_no_room_there_stays_or_goes_elsewhere() {
+  local sum
+  expect_success 'delete what may only run there' cluster_cli container delete next
+  cluster_cli container exec web -- sh -c 'mkdir -p /srv && dd if=/dev/urandom of=/srv/big bs=1M count=100 2>/dev/null; sync'
+  sum=$(cluster_cli container exec web -- sha256sum /srv/big)
+  expect_success 'node-2 is there' cluster_cli node restore node-2
+  expect_failure 'the only other node is full' 'stays: web \(.*No space left on device' cluster_cli node drain node-1
+  expect_success 'it runs where it was' wait_for 20 is_on web node-1
+  expect_equal 'with its files' "$(cluster_cli container exec web -- sha256sum /srv/big)" "$sum"
+  expect_success 'and nothing is left there' wait_for 20 no_containers_on 2
+  # The scheduler takes the emptier node first.
+  expect_success 'node-3 is there' cluster_cli node restore node-3
+  expect_success 'and has a container' cluster_cli container run ballast --image busybox --node node-3
+  expect_success 'with another node' cluster_cli node drain node-1
+  expect_success 'it is there' wait_for 20 is_on web node-3
+  expect_success 'after the full one was tried' has_event container.move_redirected
+  expect_equal 'with its files' "$(cluster_cli container exec web -- sha256sum /srv/big)" "$sum"
+  expect_success 'its page' wait_for 20 page_of web
+  expect_success 'nothing is left where it was' wait_for 20 no_containers_on 1
+  expect_success 'nor where there was no room' wait_for 20 no_containers_on 2
+}
+has_event() { cluster_cli event list -o json | jq -e --arg type "$1" '.items[] | select(.type == $type)'; }
+
 bring_up
 the_controllers_disk_is_full
 a_nodes_disk_is_full
+what_finds_no_room_there_stays_or_goes_elsewhere
 end_of_test
