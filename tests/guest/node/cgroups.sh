@@ -54,7 +54,7 @@ they_are_in_force() {
   expect_failure 'no more processes than allowed' 'fork|Resource' inside limited \
     'i=0; while [ $i -lt 60 ]; do sleep 20 & i=$((i + 1)); done'
   inside limited 'killall sleep' || true
-  expect_failure 'more memory than allowed' '' inside limited 'tail -c 200M /dev/zero >/dev/null'
+  expect_failure 'more memory than allowed' '' inside limited 'dd if=/dev/zero of=/dev/null bs=200M count=1'
   expect_at_least 'the kernel ended a process for it' \
     "$(awk '$1 == "oom_kill" { print $2 }' "$cgroups/$(id_of limited)/memory.events")" 1
   expect_equal 'not the container' "$(init_of limited)" "$init"
