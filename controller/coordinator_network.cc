@@ -10,6 +10,8 @@
 namespace bramble::controller {
 namespace {
 
+constexpr int kMaxProbeRounds = 8;
+
 Listing<ProjectRecord> ProjectListing() {
   return {.keys = {"name"},
           .field = [](const ProjectRecord& record, std::string_view) -> std::string {
@@ -106,8 +108,58 @@ absl::StatusOr<Rendered> LedgerNetwork::Plan(const Principal& who, const api::Ne
   return Rendered{Text(api::ToJson(plan))};
 }
 
+std::set<Ipv4> LedgerNetwork::Unasked(const api::NetworkPlan& plan,
+                                      const std::set<Ipv4>& asked) const {
+  std::set<Ipv4> unasked;
+  for (const api::NetworkMove& move : plan.moves) {
+    if (!asked.contains(move.to) && parts_.ledger.state().AddressOwner(move.to.str()).empty()) {
+      unasked.insert(move.to);
+    }
+  }
+  return unasked;
+}
+
 void LedgerNetwork::Alter(const Principal& who, api::NetworkPatch patch, WriteOptions options,
                           WriteDone done) {
+  AskAndAlter(std::make_shared<Altering>(Altering{.who = who,
+                                                  .patch = std::move(patch),
+                                                  .options = std::move(options),
+                                                  .done = std::move(done)}));
+}
+
+// What is found to be another machine's is replaced by what has to be asked for in its turn.
+void LedgerNetwork::AskAndAlter(const std::shared_ptr<Altering>& altering) {
+  std::set<Ipv4> unasked;
+  const absl::StatusOr<AddressPlan> to = PlanOf(altering->patch);
+  if (to.ok() && May(altering->who, Access::kWrite, "") && altering->rounds++ < kMaxProbeRounds) {
+    const api::NetworkPlan plan = PlanPrefixChange(
+        parts_.fleet.plan(), *to, AddressHolders(parts_.ledger.state()), altering->in_use);
+    if (plan.refusals.empty()) {
+      unasked = Unasked(plan, altering->asked);
+    }
+  }
+  if (unasked.empty()) {
+    WriteNetwork(*altering);
+    return;
+  }
+  altering->waiting = unasked.size();
+  for (const Ipv4 address : unasked) {
+    altering->asked.insert(address);
+    parts_.prober.Probe(address.str(), [this, altering, address](bool in_use) {
+      if (in_use) {
+        altering->in_use.insert(address);
+      }
+      if (--altering->waiting == 0) {
+        AskAndAlter(altering);
+      }
+    });
+  }
+}
+
+void LedgerNetwork::WriteNetwork(Altering& altering) {
+  const Principal& who = altering.who;
+  const api::NetworkPatch& patch = altering.patch;
+  const WriteOptions& options = altering.options;
   auto apply = [&](Change& change) -> absl::StatusOr<Written> {
     if (!May(who, Access::kWrite, "")) {
       return absl::PermissionDeniedError("only an administrator may change the network");
@@ -116,7 +168,8 @@ void LedgerNetwork::Alter(const Principal& who, api::NetworkPatch patch, WriteOp
     BRAMBLE_RETURN_IF_ERROR(
         CheckIfMatch(options, state.cluster().network.generation, "network", "network"));
     BRAMBLE_ASSIGN_OR_RETURN(const AddressPlan to, PlanOf(patch));
-    const api::NetworkPlan plan = PlanPrefixChange(parts_.fleet.plan(), to, AddressHolders(state));
+    const api::NetworkPlan plan =
+        PlanPrefixChange(parts_.fleet.plan(), to, AddressHolders(state), altering.in_use);
     if (!plan.refusals.empty()) {
       return api::WithCode(
           absl::FailedPreconditionError(StrCat(
@@ -124,6 +177,12 @@ void LedgerNetwork::Alter(const Principal& who, api::NetworkPatch patch, WriteOp
               plan.refusals.size() == 1 ? "" : StrCat(" and ", plan.refusals.size() - 1, " more"),
               "; choose a larger prefix or range (`bramble network change --dry-run`)")),
           api::kCodePrefixTooSmall);
+    }
+    if (!Unasked(plan, altering.asked).empty()) {
+      return absl::UnavailableError(
+          StrCat("the network is not changed: while its new addresses were asked for, others "
+                 "came into use (",
+                 altering.in_use.size(), " are other machines'); try again"));
     }
     ClusterRecord cluster = state.cluster();
     const std::string before = cluster.prefix;
@@ -146,7 +205,7 @@ void LedgerNetwork::Alter(const Principal& who, api::NetworkPatch patch, WriteOp
     Move(change, plan);
     return Written{.object = Render(), .generation = state.cluster().network.generation};
   };
-  parts_.ledger.Write(who, "network.change", options, std::move(done), apply);
+  parts_.ledger.Write(who, "network.change", options, std::move(altering.done), apply);
 }
 
 void LedgerNetwork::Move(Change& change, const api::NetworkPlan& plan) {

@@ -93,6 +93,26 @@ TEST_F(NetworkTest, APrefixChangeMovesEverythingAndLosesNoContainer) {
   EXPECT_EQ(Container("web").status.address, "10.1.1.0");
 }
 
+TEST_F(NetworkTest, NewAddressesAreAskedForAndThoseOfOthersAreGivenToNobody) {
+  prober_.in_use = {"10.1.0.64", "10.1.0.65"};
+  ASSERT_TRUE(Alter({.prefix = Prefix("10.1.0.0/24")}).ok());
+  EXPECT_EQ(Container("web").status.address, "10.1.0.66");
+
+  prober_.in_use = {"10.2.0.1"};
+  const absl::StatusOr<Written> refused = Alter({.prefix = Prefix("10.2.0.0/24")});
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("10.2.0.1 is used by a machine"));
+  EXPECT_EQ(Container("web").status.address, "10.1.0.66");
+}
+
+TEST_F(NetworkTest, AChangeThatFindsOnlyMachinesOfOthersEndsAndChangesNothing) {
+  for (int i = 64; i < 200; ++i) {
+    prober_.in_use.insert("10.1.0." + std::to_string(i));
+  }
+  const absl::StatusOr<Written> refused = Alter({.prefix = Prefix("10.1.0.0/24")});
+  EXPECT_TRUE(absl::IsUnavailable(refused.status())) << refused.status();
+  EXPECT_EQ(Container("web").status.address, "172.16.0.64");
+}
+
 TEST_F(NetworkTest, TheOldAddressGoesAfterItsTime) {
   ASSERT_TRUE(Alter({.prefix = Prefix("10.1.0.0/22")}).ok());
   Pass(std::chrono::seconds(2));

@@ -117,7 +117,22 @@ class LedgerNetwork : public NetworkService {
   std::vector<api::NetworkFinding> Diagnose() const;
 
  private:
+  // A change of the network before it is written: what it gives out is asked for by ARP.
+  struct Altering {
+    Principal who;
+    api::NetworkPatch patch;
+    WriteOptions options;
+    WriteDone done;
+    std::set<Ipv4> asked;
+    std::set<Ipv4> in_use;
+    size_t waiting = 0;  // answers
+    int rounds = 0;
+  };
   absl::StatusOr<AddressPlan> PlanOf(const api::NetworkPatch& patch) const;
+  // Addresses that `plan` gives out and that nobody of the cluster has now, but those in `asked`.
+  std::set<Ipv4> Unasked(const api::NetworkPlan& plan, const std::set<Ipv4>& asked) const;
+  void AskAndAlter(const std::shared_ptr<Altering>& altering);
+  void WriteNetwork(Altering& altering);
   void Move(Change& change, const api::NetworkPlan& plan);
   SharedText Render() const;
   std::vector<api::Address> AllAddresses() const;

@@ -51,14 +51,22 @@ std::optional<uint32_t> SamePlace(const AddressPlan& from, const AddressPlan& to
 }  // namespace
 
 api::NetworkPlan PlanPrefixChange(const AddressPlan& from, const AddressPlan& to,
-                                  const std::vector<AddressHolder>& holders) {
+                                  const std::vector<AddressHolder>& holders,
+                                  const std::set<Ipv4>& in_use) {
   api::NetworkPlan plan{.prefix = to.prefix(), .ranges = to.Ranges()};
   const Ipv4 old_gateway = Ipv4::Parse(from.gateway()).value_or(Ipv4());
   const Ipv4 new_gateway = Ipv4::Parse(to.gateway()).value_or(Ipv4());
   if (old_gateway != new_gateway) {
+    if (in_use.contains(new_gateway)) {
+      plan.refusals.push_back(StrCat("the controller: ", to.gateway(),
+                                     " is used by a machine that is not the cluster's"));
+    }
     plan.moves.push_back({"controller", "", "controller", old_gateway, new_gateway});
   }
   Allocation allocation(to);
+  for (const Ipv4 foreign : in_use) {
+    allocation.Take(foreign.bits());
+  }
   std::vector<const AddressHolder*> moving;
   for (const AddressHolder& holder : holders) {
     const uint32_t bits = holder.address.bits();
@@ -80,10 +88,11 @@ api::NetworkPlan PlanPrefixChange(const AddressPlan& from, const AddressPlan& to
       const std::optional<uint32_t> next = allocation.Next(holder->use);
       if (!next.has_value()) {
         if (plan.refusals.size() < kMaxRefusals) {
-          plan.refusals.push_back(StrCat(
-              holder->kind, " \"", holder->name, "\" (", holder->address.str(), "): the range for ",
-              api::kAddressUseNames[static_cast<size_t>(holder->use)], " has only ",
-              to.Range(holder->use).size(), " addresses in ", to.prefix().str()));
+          plan.refusals.push_back(
+              StrCat(holder->kind, " \"", holder->name, "\" (", holder->address.str(),
+                     "): the range for ", api::kAddressUseNames[static_cast<size_t>(holder->use)],
+                     " has only ", to.Range(holder->use).size(), " addresses in ",
+                     to.prefix().str(), in_use.empty() ? "" : ", and others use some of them"));
         }
         continue;
       }

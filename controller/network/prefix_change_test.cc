@@ -39,6 +39,21 @@ TEST(PrefixChangeTest, EverythingKeepsItsPlaceInTheRangeOfItsUse) {
   EXPECT_EQ(plan.moves[4].to, At("10.1.0.226"));
 }
 
+TEST(PrefixChangeTest, WhatOthersUseIsGivenToNobody) {
+  const api::NetworkPlan plan =
+      PlanPrefixChange(Plan("172.16.0.0/24"), Plan("10.1.0.0/24"),
+                       {Container("web", "172.16.0.64"), Container("db", "172.16.0.65")},
+                       {At("10.1.0.64"), At("10.1.0.66")});
+  EXPECT_THAT(plan.refusals, IsEmpty());
+  EXPECT_EQ(plan.moves[1].to, At("10.1.0.67"));
+  EXPECT_EQ(plan.moves[2].to, At("10.1.0.65")) << "what can keeps its place";
+
+  const api::NetworkPlan gateway =
+      PlanPrefixChange(Plan("172.16.0.0/24"), Plan("10.1.0.0/24"), {}, {At("10.1.0.1")});
+  ASSERT_THAT(gateway.refusals, SizeIs(1));
+  EXPECT_THAT(gateway.refusals[0], HasSubstr("10.1.0.1 is used by a machine"));
+}
+
 TEST(PrefixChangeTest, WhatIsStillRightStays) {
   const api::NetworkPlan same = PlanPrefixChange(Plan("172.16.0.0/24"), Plan("172.16.0.0/24"),
                                                  {Container("web", "172.16.0.64")});
