@@ -66,10 +66,11 @@ std::string NetworkdOf(const RuntimeNic& nic) {
 }
 
 std::string IfupdownOf(const RuntimeNic& nic) {
-  // The address is there already, and `ip address add` would fail on it.  busybox's ifup wants the
-  // mask on a line of its own.
+  // The addresses are there already, and `ip address add` would fail on them.  busybox's ifup adds
+  // that of lo too, Debian's leaves it to the kernel; it wants the mask on a line of its own.
   std::string text = StrCat(
-      "# Written by Bramble.\nauto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet "
+      "# Written by Bramble.\nauto lo\niface lo inet loopback\n    pre-up ip -4 address flush dev "
+      "lo || true\n    up ip address add 127.0.0.1/8 dev lo || true\n\nauto eth0\niface eth0 inet "
       "static\n    pre-up ip -4 address flush dev eth0 || true\n    address ",
       nic.address.address.str(), "\n    netmask ", nic.address.prefix().mask().str(), "\n");
   if (!nic.gateway.empty()) {

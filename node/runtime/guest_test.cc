@@ -15,6 +15,7 @@
 namespace bramble::node {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
@@ -103,7 +104,8 @@ TEST_F(GuestTreeTest, WritesOnlyForTheSoftwareThatIsThere) {
   EXPECT_EQ(Read("etc/hostname"), "web\n");
   EXPECT_EQ(Read("etc/resolv.conf"), "nameserver 172.16.0.1\n");
   EXPECT_THAT(Read("etc/network/interfaces"),
-              HasSubstr("address 172.16.0.64\n    netmask 255.255.255.0\n"));
+              AllOf(HasSubstr("address 172.16.0.64\n    netmask 255.255.255.0\n"),
+                    HasSubstr("up ip address add 127.0.0.1/8 dev lo || true\n")));
   EXPECT_FALSE(fs::exists(path_ + "/etc/systemd"));
   EXPECT_FALSE(fs::exists(path_ + "/etc/netplan"));
 }

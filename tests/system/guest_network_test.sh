@@ -19,6 +19,7 @@ busybox_variant() {
   mkdir -p "$root"
   tar -x -f "$scratch/busybox.tar" -C "$root"
   mkdir -p "$root"/etc/network/{if-pre-up.d,if-up.d,if-down.d,if-post-down.d}
+  ln -s ../run "$root/var/run" # where ifup keeps what it did
   printf '#!/bin/sh\nhostname -F /etc/hostname\n%s\n' "$2" >"$root/etc/init.d/rcS"
   tar -c -f "$scratch/$1.tar" -C "$root" --owner=0 --group=0 --numeric-owner --format=posix \
     --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime .
@@ -30,6 +31,7 @@ bring_up() {
   network_host controller 172.16.0.1/24
   controller_up
   nodes_up 1
+  expect_success 'who may ping is said' cluster_cli security-group rule default add in icmp
   "$BRAMBLE_SOURCE/tools/dev/image-busybox" "$scratch/busybox.tar"
   "$BRAMBLE_SOURCE/tools/dev/image-debian" "$scratch/debian.tar.zst" "$(dpkg --print-architecture)" ifupdown,netplan.io
   cluster_cli image import "$scratch/debian.tar.zst" --name guest-debian
@@ -45,6 +47,7 @@ keeps_what_it_has() { # container
   expect_success "$1: its address" wait_for 20 address_is "$1"
   expect_success "$1: its way out" wait_for 20 routed "$1"
   expect_success "$1: it is reached" wait_for 20 reached "$1"
+  expect_success "$1: itself" inside "$1" sh -c 'ip -4 address show dev lo | grep -q 127.0.0.1/8'
   expect_equal "$1: its name" "$(inside "$1" hostname)" "$1"
   expect_success "$1: a resolver" inside "$1" grep -q '^nameserver 172.16.0' /etc/resolv.conf
 }
