@@ -254,6 +254,8 @@ asio::awaitable<void> ClusterNetwork::SetInside() {
 // ---- announcing
 
 asio::awaitable<void> ClusterNetwork::Announce(MacAddress mac, std::vector<Ipv4> addresses) {
+  // Not before it is let through: who is turned away at first tries again a second later.
+  (void)co_await Settle();
   for (int i = 0; i < kAnnouncements; ++i) {
     if (i > 0) {
       co_await SleepFor(kBetweenAnnouncements);

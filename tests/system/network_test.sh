@@ -78,21 +78,47 @@ containers_are_reached_by_name_and_by_group() {
   expect_success 'close it' cluster_cli security-group rule default delete in tcp 80
   sleep 1
   expect_failure 'closed within a second' '' page_at laptop "$(address_of closed)"
-  expect_success 'the project may' wait_for 5 web_asks "$(address_of closed)"
+  expect_success 'the project may' wait_for 5 asks web "$(address_of closed)"
 }
 
-# From the container web.  Busybox's static wget cannot look up names with glibc.
-web_asks() { # address
-  cluster_cli container exec web -- sh -c "printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 $1 80 | grep -q Bramble"
+# Busybox's static wget cannot look up names with glibc.
+asks() { # container address
+  cluster_cli container exec "$1" -- sh -c "printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 $2 80 | grep -q Bramble"
+}
+
+holds() { nsenter --target "$(init_of "$1")" --net ip -4 address show dev eth0 | grep -qF " $2/"; } # container address
+holds_not() { ! holds "$@"; }
+
+# Moves 172.16.0.230 and leaves in `outage` for how many ms the laptop did not reach it.
+move_watched() { # from to
+  local watcher directory=$scratch/outage
+  rm -rf "$directory"
+  mkdir "$directory"
+  in_host laptop python3 "$BRAMBLE_SOURCE/tests/system/outage.py" 172.16.0.230 80 "$directory" >"$directory/ms" &
+  watcher=$!
+  expect_success 'it is watched' wait_for 20 test -e "$directory/watching"
+  expect_success "move it to $2" cluster_cli floating-ip attach "$2" 172.16.0.230 --move
+  expect_success 'it is there' wait_for 20 holds "$2" 172.16.0.230
+  expect_success 'and no more here' wait_for 20 holds_not "$1" 172.16.0.230
+  sleep 2 # the announcements are repeated for as long
+  touch "$directory/stop"
+  wait "$watcher" || fail 'outage.py'
+  outage=$(cat "$directory/ms")
+  printf 'outage of a floating IP that moved to another node: %s ms\n' "$outage"
 }
 
 a_floating_ip_moves() {
+  local outage init
   expect_success 'attach' cluster_cli floating-ip attach web 172.16.0.230
   expect_success 'reached there' wait_for 5 page_at laptop 172.16.0.230
   cli_refuses 'attached twice' 'web' floating-ip attach closed 172.16.0.230
   expect_success 'run the other' cluster_cli container run web2 --image busybox --node node-3 --group web
-  expect_success 'move' cluster_cli floating-ip attach web2 172.16.0.230 --move
-  expect_success 'within a second' wait_for 1 page_at laptop 172.16.0.230
+  init=$(init_of web)
+  move_watched web web2
+  # On a machine that has other things to do, the better of two.
+  [ "$outage" -le 1000 ] || { move_watched web2 web && move_watched web web2; }
+  expect_success 'an outage of at most a second' test "$outage" -le 1000
+  expect_equal 'no restart' "$(init_of web)" "$init"
   expect_equal 'on its node' "$(cluster_cli floating-ip list -o json | jq -r '.items[0].node')" node-3
   in_host switch ip link set p-node-3 down
   expect_success 'the node falls silent' wait_for 60 is node_state node-3 suspect
@@ -103,6 +129,26 @@ a_floating_ip_moves() {
   expect_success 'detach' cluster_cli floating-ip detach 172.16.0.230
   sleep 1
   expect_failure 'gone' '' page_at laptop 172.16.0.230
+}
+
+# A node behind an access point, or a bridged virtual network card: its switch port takes frames of its own MAC only.
+a_node_whose_uplink_drops_foreign_macs_routes() {
+  local token mac
+  token=$(cluster_cli token create --max-uses 1 -o name)
+  network_host node-4
+  mac=$(ip -n "$CLUSTER_PREFIX-node-4" -json link show dev eth0 | jq -r '.[0].address')
+  in_host switch nft "table netdev ap { chain in { type filter hook ingress device p-node-4 priority 0; ether saddr != $mac drop; }; }"
+  host_boot node-4
+  NODE_CHOOSES=1 node_start 4 "$token"
+  expect_success 'it joins' wait_for 60 is node_state node-4 ready
+  expect_success 'run' cluster_cli container run far --image busybox --node node-4 --group web
+  expect_success 'it finds out' wait_for 90 grep -q uplink_routed "$CLUSTER_STATE/log/node-4-bramble-node.log"
+  expect_success 'the laptop reads its page' wait_for 20 page_at laptop "$(address_of far)"
+  expect_success 'it reaches the others' wait_for 10 asks far "$(address_of web)"
+  expect_success 'and they it' wait_for 10 asks web "$(address_of far)"
+  expect_success 'attach' cluster_cli floating-ip attach far 172.16.0.231
+  expect_success 'reached there' wait_for 10 page_at laptop 172.16.0.231
+  expect_success 'detach' cluster_cli floating-ip detach 172.16.0.231
 }
 
 the_uplink_is_used() {
@@ -159,19 +205,28 @@ bad_input_is_refused() {
   cli_refuses 'too small a prefix' 'addresses in|/16 to /28' network change --prefix 10.9.0.0/29
 }
 
+node_has_moved() { ip -n "$CLUSTER_PREFIX-$1" -4 address show | grep -qF 'inet 10.7.0.'; }
+
 the_prefix_is_changed() {
-  local id
+  local id squatted name number
   id=$(container web .id)
+  squatted=10.7.0.$(address_of web | cut -d. -f4)
+  in_host laptop ip address add "$squatted/24" dev eth0
   expect_success 'the plan shows what moves' grep -E 'container +web +172\.16\.0\.[0-9]+ +10\.7\.0\.' \
     <(cluster_cli network change --prefix 10.7.0.0/24 --dry-run)
   expect_equal 'and changes nothing' "$(network .prefix)" 172.16.0.0/24
   expect_success 'change' cluster_cli network change --prefix 10.7.0.0/24
-  for number in 1 2 3; do
+  for number in 1 2 3 4; do
     expect_success "node-$number stays with us" wait_for 60 is node_state "node-$number" ready
   done
+  expect_success 'a node without an address of its own takes the new one' wait_for 30 node_has_moved node-4
   expect_equal 'the same container' "$(container web .id)" "$id"
+  expect_success 'an address that another machine has is not given' test "$(address_of web)" != "$squatted"
+  in_host laptop ip address del "$squatted/24" dev eth0
   in_host laptop ip address replace 10.7.0.210/24 dev eth0
-  expect_success 'reached at its new address' wait_for 60 page_at laptop "$(address_of web)"
+  for name in web web2 far; do
+    expect_success "$name is reached at its new address" wait_for 60 page_at laptop "$(address_of "$name")"
+  done
   expect_success 'by its name' resolves laptop web.bramble.internal 10.7.0.1 "$(address_of web)"
 }
 
@@ -181,6 +236,7 @@ the_network_is_shown
 strangers_get_no_address_until_guests_are_on
 containers_are_reached_by_name_and_by_group
 a_floating_ip_moves
+a_node_whose_uplink_drops_foreign_macs_routes
 the_uplink_is_used
 dnsmasq_comes_back
 bad_input_is_refused

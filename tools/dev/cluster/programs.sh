@@ -63,7 +63,7 @@ controller_answers() {
   in_host controller curl -skf --max-time 2 https://172.16.0.1:8443/readyz
 }
 
-# node_start NUMBER JOIN-TOKEN: node-1 is 172.16.0.11.
+# node_start NUMBER JOIN-TOKEN: node-1 is 172.16.0.11, unless NODE_CHOOSES=1 leaves it to the node.
 node_start() {
   local number=$1 token=$2 directory=$CLUSTER_STATE/node-$1
   mkdir -p "$directory/run"
@@ -80,7 +80,7 @@ id_ranges = 255
 [network]
 bridge = "br0"
 port = "eth0"
-address = "172.16.0.$((10 + number))/24"
+${NODE_CHOOSES:+# }address = "172.16.0.$((10 + number))/24"
 END
   start_daemon "node-$number" bramble-lease-holder --socket "$directory/run/lease.sock"
   start_daemon "node-$number" bramble-node --config "$directory/node.toml"
