@@ -54,10 +54,13 @@ groups_are_stateful() {
 # Each forged frame gets through from a port that nothing guards, so that its absence means something.
 forged_frames_are_dropped() {
   gateway_known
-  at open arping -q -U -c 2 -I eth0 -s "$gateway" "$gateway" || true
+  ip -n open address add "$gateway/32" dev eth0
+  at open ping -q -c 1 -W 2 -I "$gateway" 172.16.0.240 || true
+  ip -n open address del "$gateway/32" dev eth0
   expect_failure 'an open port can claim the gateway' '' gateway_is "$gateway_mac"
   gateway_known
-  inside web "arping -U -c 2 -I eth0 -s $gateway $gateway" || true
+  inside web "ip address add $gateway/32 dev eth0; ping -q -c 1 -W 2 -I $gateway 172.16.0.240; arping -U -c 2 -I eth0 -s $gateway $gateway
+    ip address del $gateway/32 dev eth0" || true
   expect_success 'a container cannot' gateway_is "$gateway_mac"
 
   ip -n open address add "$unused/24" dev eth0
