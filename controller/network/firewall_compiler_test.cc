@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/network/firewall_compiler.h"
 
-#include <chrono>
+#include <ctime>
+
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -91,10 +92,11 @@ TEST(FirewallCompilerTest, TenThousandRulesTakeLessThanATenthOfASecond) {
   }
   const std::vector<FilteredContainer> containers(
       1000, FilteredContainer{"default", {"big"}, At("172.16.0.64"), {}});
-  const auto before = std::chrono::steady_clock::now();
+  // Of the processor: what else the machine does is not counted.
+  const std::clock_t before = std::clock();
   const FirewallCompiler compiler({&big}, containers);
   const auto needed = compiler.NeededBy({&containers[0]});
-  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(100));
+  EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 10);
   EXPECT_EQ(needed.policies.at(0).rules.size(), 10'000u);
 }
 
