@@ -107,7 +107,15 @@ TEST(LabelTermTest, ReadsEveryFormThatTheCommandLineTakes) {
   EXPECT_EQ(term("disk"), (LabelTerm{.key = "disk", .op = LabelOperator::kExists}));
   EXPECT_EQ(term("!disk"), (LabelTerm{.key = "disk", .op = LabelOperator::kNotExists}));
   EXPECT_EQ(ToString(term("disk in ssd|nvme")), "disk=ssd|nvme");
-  for (const char* bad : {"", "=", "disk=", "!", "disk in ", "a b", "DISK=x", "disk=a||b"}) {
+  // Found by tests/fuzz/api_text_fuzz.cc.
+  EXPECT_EQ(term("disk = a in b"), (LabelTerm{.key = "disk", .values = {"a in b"}}));
+  EXPECT_EQ(term("disk in a=b|c not in d"),
+            (LabelTerm{.key = "disk", .values = {"a=b", "c not in d"}}));
+  EXPECT_EQ(term(ToString(term("disk in a in b")).c_str()), term("disk in a in b"));
+  for (const char* bad : {"", "=", "disk=", "!", "disk in ", "a b", "DISK=x", "disk=a||b",
+                          "disk=a\x01"
+                          "b",
+                          "!disk=a", "!disk in a", "disk inside"}) {
     EXPECT_FALSE(ParseLabelTerm(bad).ok()) << bad;
   }
 }

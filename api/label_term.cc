@@ -17,6 +17,15 @@ std::string_view Trim(std::string_view text) {
   return FromAbsl(absl::StripAsciiWhitespace(ToAbsl(text)));
 }
 
+// Takes `word` from the front, and the white space after it.
+bool TakeWord(std::string_view& text, std::string_view word) {
+  if (!text.starts_with(word)) {
+    return false;
+  }
+  text = Trim(text.substr(word.size()));
+  return true;
+}
+
 std::vector<std::string> SplitValues(std::string_view text) {
   std::vector<std::string> values;
   for (absl::string_view value : absl::StrSplit(ToAbsl(text), '|')) {
@@ -29,29 +38,29 @@ std::vector<std::string> SplitValues(std::string_view text) {
 
 absl::StatusOr<LabelTerm> ParseLabelTerm(std::string_view text) {
   LabelTerm term;
-  std::string_view key = Trim(text);
-  if (const size_t at = key.find(" not in "); at != std::string_view::npos) {
+  std::string_view rest = Trim(text);
+  const bool refused = TakeWord(rest, "!");
+  // The operator is the first that follows the key: values may hold what looks like another.
+  const std::string_view key = rest.substr(0, rest.find_first_of(" \t\r\n=!"));
+  rest = Trim(rest.substr(key.size()));
+  bool good = true;
+  if (rest.empty()) {
+    term.op = refused ? LabelOperator::kNotExists : LabelOperator::kExists;
+  } else if (TakeWord(rest, "!=") || TakeWord(rest, "not in ")) {
     term.op = LabelOperator::kNotIn;
-    term.values = SplitValues(key.substr(at + 8));
-    key = Trim(key.substr(0, at));
-  } else if (const size_t in = key.find(" in "); in != std::string_view::npos) {
-    term.values = SplitValues(key.substr(in + 4));
-    key = Trim(key.substr(0, in));
-  } else if (const size_t equal = key.find('='); equal != std::string_view::npos) {
-    const bool negated = equal > 0 && key[equal - 1] == '!';
-    term.op = negated ? LabelOperator::kNotIn : LabelOperator::kIn;
-    term.values = SplitValues(key.substr(equal + 1));
-    key = Trim(key.substr(0, negated ? equal - 1 : equal));
-  } else if (key.starts_with('!')) {
-    term.op = LabelOperator::kNotExists;
-    key = Trim(key.substr(1));
   } else {
-    term.op = LabelOperator::kExists;
+    good = TakeWord(rest, "=") || TakeWord(rest, "in ");
   }
   term.key = std::string(key);
-  const bool empty_value =
-      std::any_of(term.values.begin(), term.values.end(), [](const auto& v) { return v.empty(); });
-  if (empty_value || !CheckLabels({{term.key, ""}}, "label").ok()) {
+  good = good && CheckLabels({{term.key, ""}}, "label").ok();
+  if (term.op == LabelOperator::kIn || term.op == LabelOperator::kNotIn) {
+    term.values = SplitValues(rest);
+    good = good && !refused &&
+           std::all_of(term.values.begin(), term.values.end(), [&term](const std::string& value) {
+             return !value.empty() && CheckLabels({{term.key, value}}, "label").ok();
+           });
+  }
+  if (!good) {
     return absl::InvalidArgumentError(
         StrCat("label condition \"", absl::CHexEscape(std::string(text.substr(0, 100))),
                "\": write key=value, key!=value, \"key in a|b\", \"key not in a|b\", key or !key"));

@@ -3,6 +3,9 @@
 // parser is all that we use.  boost/beast/src.hpp would add WebSocket, zlib and files.
 
 #define BOOST_BEAST_SOURCE
+// What it asserts of chunked bodies does not hold for every peer's bytes ("0\r\n{", and then the
+// rest): it goes on to an error all the same, as it does in a release.
+#define BOOST_DISABLE_ASSERTS
 
 #include <boost/beast/core/impl/error.ipp>
 #include <boost/beast/core/impl/string.ipp>

@@ -80,6 +80,16 @@ TEST(ConfigTest, MalformedTomlNamesLineAndColumn) {
   EXPECT_TRUE(absl::IsNotFound(ConfigFile::Load("/no/such.toml").status()));
 }
 
+// Found by tests/fuzz/config_fuzz.cc: what the parser asserts and assumes does not hold.
+TEST(ConfigTest, ATextThatItsParserDidNotReckonWithIsMalformed) {
+  for (const char* text : {"\uFCF3a = 1\n", "a =\u1000 1\n", "[", "[\n", "a = 1\n[ \nb = 1\n",
+                           "[[\n", "[#c\n", "[=]\n", "[\x01]\n"}) {
+    const absl::Status status = ConfigFile::Parse(text, "node.toml").status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(std::string(MessageOf(status)), HasSubstr("not valid TOML: ")) << text;
+  }
+}
+
 TEST(ConfigTest, UnknownKeyIsRefusedWithItsLineAndTheLikelyOne) {
   EXPECT_EQ(ErrorOf("state_dir = \"/x\"\nhartbeat = \"1s\"\n",
                     [](ConfigReader& reader) {

@@ -70,7 +70,9 @@ void ReadLabels(ConfigReader reader, api::Labels& labels, ConfigReader& parent) 
     labels[key] = reader.String(key);
   }
   parent.Merge(reader.Finish());
-  parent.Merge(api::CheckLabels(labels, "labels"));
+  if (const absl::Status good = api::CheckLabels(labels, "labels"); !good.ok()) {
+    parent.Fail("labels", MessageOf(good));
+  }
 }
 
 std::string Quoted(std::string_view text) {

@@ -79,6 +79,7 @@ TEST(NodeConfigTest, RefusesWhatItDoesNotKnowAndSaysWhere) {
       {"join_token = \"a\"\njoin_token_file = \"b\"", "not both"},
       {"id_ranges = 32768\nid_first = 2147483647", "id_ranges"},
       {"[labels]\n\"bad key\" = \"x\"", "bad key"},
+      {"[labels]\nBad = \"x\"", "node.toml:1: key \"labels\""},
       {"name = ", "node.toml"},
   };
   for (const auto& [text, word] : rows) {

@@ -238,6 +238,9 @@ absl::StatusOr<LayerDecoder::Item> LayerDecoder::Next() {
   Fields data(payload);
   LayerData piece{.offset = data.Take<uint64_t>()};
   piece.bytes = std::string(data.Rest());
+  if (piece.offset > static_cast<uint64_t>(INT64_MAX) - piece.bytes.size()) {
+    return Bad("contents beyond the largest file");
+  }
   totals_.bytes += piece.bytes.size();
   return Item(std::move(piece));
 }

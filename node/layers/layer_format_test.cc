@@ -108,6 +108,23 @@ TEST(LayerFormatTest, PathsThatLeadOutAreRefused) {
   }
 }
 
+// Found by tests/fuzz/layer_format_fuzz.cc.
+TEST(LayerFormatTest, ContentsBeyondTheLargestFileAreRefused) {
+  for (const uint64_t offset :
+       {UINT64_MAX, static_cast<uint64_t>(INT64_MAX) + 1, static_cast<uint64_t>(INT64_MAX)}) {
+    std::string stream;
+    LayerEncoder encoder([&stream](std::string_view bytes) {
+      stream += bytes;
+      return absl::OkStatus();
+    });
+    ASSERT_TRUE(encoder.Begin().ok());
+    ASSERT_TRUE(encoder.Entry(File("f", INT64_MAX)).ok());
+    ASSERT_TRUE(encoder.Data(offset, "x").ok());
+    ASSERT_TRUE(encoder.End().ok());
+    EXPECT_EQ(Decode(stream).status().code(), absl::StatusCode::kInvalidArgument) << offset;
+  }
+}
+
 TEST(LayerFormatTest, RandomBytesAreRefusedAndNothingElseHappens) {
   for (uint64_t seed = 0; seed < 500; ++seed) {
     SeededRandom random(seed);
