@@ -14,6 +14,8 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 
 set(BRAMBLE_SANITIZE "" CACHE STRING "Sanitizers to build with: 'address,undefined' or 'thread'")
 
+option(BRAMBLE_FUZZ "Build the fuzz targets (clang only), and the libraries that they need for them" OFF)
+
 add_library(bramble_options INTERFACE)
 target_compile_options(bramble_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
@@ -57,6 +59,13 @@ if(BRAMBLE_SANITIZE)
     target_compile_options(bramble_options INTERFACE -Wno-error=tsan)
   endif()
   target_link_options(bramble_options INTERFACE -fsanitize=${BRAMBLE_SANITIZE})
+endif()
+
+if(BRAMBLE_FUZZ)
+  target_compile_options(bramble_options INTERFACE
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
+    -Wno-error)  # GCC's warnings count: it builds everything
+  target_link_options(bramble_options INTERFACE -fsanitize=address,undefined)
 endif()
 
 find_program(CCACHE_PROGRAM ccache)

@@ -83,6 +83,27 @@ function(bramble_test)
   endif()
 endfunction()
 
+# bramble_fuzz(NAME dns SRCS dns_fuzz.cc DEPS …): fuzz/dns, which defines what tests/fuzz/fuzz.h says.  CTest runs it for
+# some seconds (label `fuzz`) and, under `tools/test --long`, for half an hour (label `fuzz-long`).
+add_custom_target(fuzzers)
+function(bramble_fuzz)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
+  set(target fuzz-${ARG_NAME})
+  add_executable(${target} EXCLUDE_FROM_ALL ${ARG_SRCS})
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME "${ARG_NAME}" RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/fuzz")
+  target_link_libraries(${target} PRIVATE bramble_options ${ARG_DEPS})
+  target_link_options(${target} PRIVATE -fsanitize=fuzzer,address,undefined)
+  add_dependencies(fuzzers ${target})
+  foreach(suffix IN ITEMS "" _long)
+    add_test(NAME ${ARG_NAME}_fuzz${suffix}
+      COMMAND "${CMAKE_SOURCE_DIR}/tests/fuzz/run" $<TARGET_FILE:${target}> WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  endforeach()
+  set_tests_properties(${ARG_NAME}_fuzz PROPERTIES LABELS fuzz TIMEOUT 60 ENVIRONMENT "BRAMBLE_SOURCE=${CMAKE_SOURCE_DIR}")
+  set_tests_properties(${ARG_NAME}_fuzz_long PROPERTIES
+    LABELS fuzz-long TIMEOUT 2400 ENVIRONMENT "BRAMBLE_SOURCE=${CMAKE_SOURCE_DIR};BRAMBLE_LONG=1")
+endfunction()
+
 # Has the targets tests-LABEL build the test program NAME.
 function(bramble_label NAME)
   foreach(label IN LISTS ARGN)

@@ -7,13 +7,13 @@ import re
 
 from includes import PROJECT, top
 
-_CALL = re.compile(r"\b(bramble_library|bramble_binary|bramble_test|bramble_bench)\s*\(([^()]*)\)")
+_CALL = re.compile(r"\b(bramble_library|bramble_binary|bramble_test|bramble_bench|bramble_fuzz)\s*\(([^()]*)\)")
 _KEYWORDS = {"NAME", "HDRS", "SRCS", "DEPS", "LABELS", "DATA", "TIMEOUT", "ENVIRONMENT"}
 
 
 @dataclasses.dataclass
 class Target:
-    """One call of bramble_library, bramble_binary, bramble_test or bramble_bench."""
+    """One call of bramble_library, bramble_binary, bramble_test, bramble_bench or bramble_fuzz."""
     name: str
     path: str  # of its CMakeLists.txt
     line: int
