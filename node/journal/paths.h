@@ -22,6 +22,7 @@ namespace bramble::node {
 //   ├── notes.json                      restarts and back-off of each container
 //   ├── node.sock                       `bramble-node status`
 //   ├── lease.sock                      bramble-lease-holder listens here
+//   ├── lease.state                     what it goes on with when it is started anew
 //   └── containers/                     of node/runtime
 struct NodePaths {
   std::filesystem::path state;
