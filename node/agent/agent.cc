@@ -312,6 +312,11 @@ asio::awaitable<absl::StatusOr<RuntimeSpec>> Agent::PrepareImport(ContainerId id
     if (!fetched.ok()) {
       co_return Annotate(fetched, StrCat("image \"", container->spec.image, "\""));
     }
+    // That took its time: the move may have been called off, and what was to be removed is.
+    container = core_.BeginImport(id, move);
+    if (!container.ok()) {
+      co_return container.status();
+    }
   }
   co_return SpecOf(*container);
 }

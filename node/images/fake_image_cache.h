@@ -2,9 +2,11 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <utility>
 
 #include "base/strings.h"
+#include "base/timer.h"
 #include "node/images/image_cache.h"
 
 namespace bramble::node {
@@ -20,6 +22,10 @@ class FakeImageCache : public ImageCache {
     failures_[digest] = std::move(status);
   }
 
+  // The next Add of `digest` ends when `until` is set.
+  void HoldNextAdd(const std::string& digest, Event& until) { held_[digest] = &until; }
+  bool Holds(const std::string& digest) const { return holding_.contains(digest); }
+
   std::filesystem::path ArchivePath(const std::string& digest) override {
     std::filesystem::create_directories(root_ / digest);
     return root_ / digest / "archive";
@@ -30,6 +36,13 @@ class FakeImageCache : public ImageCache {
       const absl::Status status = failure->second;
       failures_.erase(failure);
       co_return status;
+    }
+    if (const auto held = held_.find(digest); held != held_.end()) {
+      Event* const until = held->second;
+      held_.erase(held);
+      holding_.insert(digest);
+      co_await until->Wait();
+      holding_.erase(digest);
     }
     CachedImage image;
     image.digest = digest;
@@ -65,6 +78,8 @@ class FakeImageCache : public ImageCache {
   std::filesystem::path root_;
   std::map<std::string, CachedImage> images_;
   std::map<std::string, absl::Status> failures_;
+  std::map<std::string, Event*> held_;
+  std::set<std::string> holding_;
 };
 
 }  // namespace bramble::node

@@ -103,6 +103,31 @@ TEST_F(NodeStreamTest, FilesGoInAndOutAndTheLogComes) {
             "started\n");
 }
 
+TEST_F(NodeStreamTest, AMoveThatIsCalledOffWhileItsImageIsFetchedLeavesNothing) {
+  const std::string digest(64, 'b');
+  m_.controller.blobs[digest] = "another archive";
+  Event fetched(m_.loop);
+  m_.images.HoldNextAdd(digest, fetched);
+  api::NodeContainer db = Container("db");
+  db.image_digest = digest;
+  db.spec.desired = api::DesiredState::kStopped;
+  db.layer_move = "m1";
+  m_.controller.Send(Desired(2, {Container("web"), db}));
+  Open({.kind = api::StreamKind::kImport, .container = db.id, .move = "m1"});
+  ASSERT_TRUE(m_.Until([&] { return m_.images.Holds(digest); }));
+
+  m_.controller.Send(Desired(3, {Container("web")}, {db.id}));
+  ASSERT_TRUE(m_.Until([&] {
+    const std::vector<api::Report>& all = m_.controller.reports;
+    return std::any_of(all.begin(), all.end(),
+                       [](const api::Report& report) { return !report.removed.empty(); });
+  }));
+  fetched.Set();
+
+  EXPECT_THAT(Next(), HasSubstr("does not wait for its layer"));
+  EXPECT_FALSE(m_.machine->containers.contains(db.id));
+}
+
 TEST_F(NodeStreamTest, APersonWhoGoesAwayEndsTheCommandAndNothingElse) {
   Open({.kind = api::StreamKind::kExec,
         .container = Container("web").id,
