@@ -2,6 +2,9 @@
 # shellcheck shell=bash
 # Part of `tools/bench network`: the controller's DNS and DHCP, as bramble-controller runs them, on a /22, against dnsmasq
 
+# shellcheck source=tools/bench.d/cluster.sh
+. "$top/tools/bench.d/cluster.sh"
+
 readonly network_clients=250
 
 # The seconds until all clients have an address: dhcp_seconds HOST.
