@@ -173,7 +173,8 @@ std::optional<std::string> AnswerDhcp(const DhcpRequest& request, const DhcpHost
     const Ipv4 asked = request.wanted.value_or(request.client);
     answer = asked == host.address.address ? kAck : kNak;
   }
-  std::string out = Header(request, host, answer);
+  std::optional<std::string> made(Header(request, host, answer));
+  std::string& out = *made;
   PutOption(kMessageType, answer, 1, out);
   PutOption(kServerIdentifier, server.bits(), 4, out);
   if (answer != kNak) {
@@ -187,7 +188,7 @@ std::optional<std::string> AnswerDhcp(const DhcpRequest& request, const DhcpHost
   }
   out += static_cast<char>(kEnd);
   out.resize(std::max(out.size(), kShortestAnswer), '\0');
-  return out;
+  return made;
 }
 
 std::string DhcpFrame(std::string_view payload, MacAddress from, Ipv4 server, MacAddress to,

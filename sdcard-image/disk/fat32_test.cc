@@ -110,7 +110,8 @@ TEST_F(Fat32Test, EqualCallsGiveEqualBytes) {
 }
 
 TEST_F(Fat32Test, NamesThatFatCannotHoldAreRefused) {
-  for (const std::string name : {"a:b", "..", "a\nb", "dot.", std::string(256, 'x').c_str()}) {
+  for (const std::string& name :
+       std::initializer_list<std::string>{"a:b", "..", "a\nb", "dot.", std::string(256, 'x')}) {
     EXPECT_TRUE(absl::IsInvalidArgument(volume_.WriteFile(name, "x"))) << name;
   }
 }

@@ -9,7 +9,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "base/strings.h"
 #include "tools/bramble/args.h"
+
+#include "absl/strings/ascii.h"
 
 namespace bramble::cli {
 namespace {
@@ -183,19 +186,9 @@ absl::StatusOr<std::string> ParseFingerprint(std::string_view text) {
   if (digits.substr(0, kPrefix.size()) == kPrefix) {
     digits.remove_prefix(kPrefix.size());
   }
-  std::string hex;
-  for (const char c : digits) {
-    if (c == ':') {
-      continue;
-    }
-    const char lower = c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c;
-    if (!((lower >= '0' && lower <= '9') || (lower >= 'a' && lower <= 'f'))) {
-      hex.clear();
-      break;
-    }
-    hex += lower;
-  }
-  if (hex.size() != 64) {
+  absl::StatusOr<std::string> hex = absl::AsciiStrToLower(ToAbsl(digits));
+  std::erase(*hex, ':');
+  if (hex->size() != 64 || hex->find_first_not_of("0123456789abcdef") != std::string::npos) {
     return Misuse(StrCat("fingerprint \"", text,
                          "\": write sha256: and 64 hexadecimal digits, as the controller's log "
                          "shows them"));
