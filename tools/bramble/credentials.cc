@@ -186,14 +186,14 @@ absl::StatusOr<std::string> ParseFingerprint(std::string_view text) {
   if (digits.substr(0, kPrefix.size()) == kPrefix) {
     digits.remove_prefix(kPrefix.size());
   }
-  absl::StatusOr<std::string> hex = absl::AsciiStrToLower(ToAbsl(digits));
-  std::erase(*hex, ':');
-  if (hex->size() != 64 || hex->find_first_not_of("0123456789abcdef") != std::string::npos) {
-    return Misuse(StrCat("fingerprint \"", text,
-                         "\": write sha256: and 64 hexadecimal digits, as the controller's log "
-                         "shows them"));
-  }
-  return hex;
+  std::string hex = absl::AsciiStrToLower(ToAbsl(digits));
+  std::erase(hex, ':');
+  const bool is_hex = hex.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return is_hex && hex.size() == 64
+             ? absl::StatusOr<std::string>(hex)
+             : Misuse(StrCat("fingerprint \"", text,
+                             "\": write sha256: and 64 hexadecimal digits, as the controller's log "
+                             "shows them"));
 }
 
 }  // namespace bramble::cli
