@@ -15,7 +15,7 @@ readonly agent_seconds=${BRAMBLE_BENCH_IDLE_S:-60} agent_containers=50
 agent_copies() {
   local program
   mkdir -p "$CLUSTER_STATE"/{bin,programs,lib}
-  cp "$bench_build/bin/container.seccomp" "$CLUSTER_STATE/bin/"
+  cp "$bench_build"/bin/{container.seccomp,bramble-container.apparmor} "$CLUSTER_STATE/bin/"
   for program in bramble-node bramble-lease-holder bramble-runtime bramble-unpack; do
     cp "$bench_build/bin/$program" "$CLUSTER_STATE/programs/"
     { ldd "$bench_build/bin/$program" 2>/dev/null || true; } | awk '$3 ~ /^\// { print $3 }' | xargs -r cp -Lu --target-directory="$CLUSTER_STATE/lib"
