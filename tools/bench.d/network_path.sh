@@ -69,7 +69,7 @@ path_rules() { # bare | number of rules
 
 path_gbit() {
   path_in c1 iperf3 --client 172.31.97.2 --time "$path_seconds" --omit 1 --json |
-    jq '.end.sum_received.bits_per_second / 1e9'
+    jq '.end.sum_received.bits_per_second / 1e6 | round / 1000'
 }
 
 path_measure() {

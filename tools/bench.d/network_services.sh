@@ -15,7 +15,7 @@ dhcp_seconds() {
 
 # Queries answered in a second, from another host: dns_rate HOST SERVER QUERIES.
 dns_rate() {
-  in_host "$1" dnsperf -s "$2" -d "$3" -l 5 -c 4 2>/dev/null | awk '/Queries per second/ { print $4 }'
+  in_host "$1" dnsperf -s "$2" -d "$3" -l 5 -c 4 2>/dev/null | awk '/Queries per second/ { printf "%.0f\n", $4 }'
 }
 
 # dnsmasq with the same names, known to nobody but itself.
@@ -52,7 +52,7 @@ END
   cluster_cli network change --guests on --guest-range 172.16.2.0-172.16.2.255 --containers 172.16.1.0-172.16.1.255 \
     --floating 172.16.3.1-172.16.3.99 >&2
   wait_for 10 bench_serves_guests || die "dnsmasq does not serve guests"
-  row "DHCP: $network_clients clients at once, all served" s "$(dhcp_seconds laptop)" "" "" "ours <= 10"
+  row "network.dhcp_${network_clients}_served" s "$(dhcp_seconds laptop)" "" "" "ours <= 10"
 
   for number in $(seq 2 9); do
     cluster_cli address reserve "host$number" --address "172.16.0.$number" >/dev/null
@@ -66,7 +66,7 @@ END
     plain=$(printf '%s\n%s\n' "$plain" "$(dns_rate laptop 172.16.3.250 "$CLUSTER_STATE/queries")" | sort -g | tail -n 1)
   done
   kill "$plain_pid" 2>/dev/null || true
-  row "DNS queries, the cluster's names" 1/s "$ours" "dnsmasq by itself" "$plain" "ratio >= 0.8"
+  row network.dns 1/s "$ours" "dnsmasq by itself" "$plain" "ratio >= 0.8"
   services_down
 }
 
