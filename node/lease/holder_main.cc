@@ -107,8 +107,11 @@ class StateFile {
     const size_t slash = directory.rfind('/');
     directory = slash == std::string::npos ? "./" : directory.substr(0, slash + 1);
     struct statfs info {};
-    if (statfs(directory.c_str(), &info) == 0 &&
-        (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC)) {
+    if (statfs(directory.c_str(), &info) != 0) {
+      return;
+    }
+    const auto type = static_cast<uint32_t>(info.f_type);  // as signed as the machine has it
+    if (type == TMPFS_MAGIC || type == RAMFS_MAGIC) {
       path_ = directory + "lease.state";
     }
   }
