@@ -54,7 +54,11 @@ WallTime TimeOf(const ASN1_TIME* time) {
   if (ASN1_TIME_to_tm(time, &parts) != 1) {
     return {};
   }
-  return WallTime(std::chrono::seconds(::timegm(&parts)));
+  // Not by timegm(): the time_t of armhf ends in 2038.
+  const std::chrono::sys_days day =
+      std::chrono::year(parts.tm_year + 1900) / (parts.tm_mon + 1) / parts.tm_mday;
+  return day + std::chrono::hours(parts.tm_hour) + std::chrono::minutes(parts.tm_min) +
+         std::chrono::seconds(parts.tm_sec);
 }
 
 std::vector<std::string> AlternativeNames(const X509* x509, int type) {

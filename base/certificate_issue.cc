@@ -105,11 +105,15 @@ absl::StatusOr<X509Ptr> Unsigned(const PublicKey& key, std::string_view common_n
   serial[0] = static_cast<char>((serial[0] & 0x7f) | 0x40);  // positive and always 16 bytes
   BignumPtr number(BN_bin2bn(reinterpret_cast<const unsigned char*>(serial.data()), 16, nullptr));
   BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(x509.get()));
-  const auto seconds = [](WallTime time) {
-    return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+  // In days and seconds from 1970: the time_t of armhf ends in 2038.
+  const auto set = [](ASN1_TIME* field, WallTime time) {
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const auto rest = std::chrono::floor<std::chrono::seconds>(time - day);
+    return ASN1_TIME_adj(field, 0, static_cast<int>(day.time_since_epoch().count()),
+                         static_cast<long>(rest.count())) != nullptr;
   };
-  if (ASN1_TIME_set(X509_getm_notBefore(x509.get()), seconds(dates.not_before)) == nullptr ||
-      ASN1_TIME_set(X509_getm_notAfter(x509.get()), seconds(dates.not_after)) == nullptr) {
+  if (!set(X509_getm_notBefore(x509.get()), dates.not_before) ||
+      !set(X509_getm_notAfter(x509.get()), dates.not_after)) {
     return Failed("certificate dates");
   }
   if (X509_set_pubkey(x509.get(), key.native()) != 1) {

@@ -38,10 +38,14 @@ std::vector<Mapping> ReadMappings() {
     const std::string line(text);
     Mapping mapping;
     char access[5] = {};
-    uintptr_t inode = 0;
-    uint64_t kib = 0;
-    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %4s %*x %*s %" SCNuPTR, &mapping.begin,
-                    &mapping.end, access, &inode) == 4) {
+    uint64_t begin = 0, end = 0, inode = 0, kib = 0;
+    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %*x %*s %" SCNu64, &begin, &end,
+                    access, &inode) == 4) {
+      if (end > UINTPTR_MAX) {
+        return {};  // another's address space: an emulator of 32 bits shows its own (qemu-user)
+      }
+      mapping.begin = static_cast<uintptr_t>(begin);
+      mapping.end = static_cast<uintptr_t>(end);
       mapping.of_file = inode != 0;
       mapping.writable = access[1] != '-';
       mappings.push_back(mapping);
