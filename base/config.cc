@@ -170,6 +170,25 @@ std::string FormatDuration(std::chrono::milliseconds duration) {
   return text.empty() ? "0s" : text;
 }
 
+std::string TomlText(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      quoted += '\\';
+    }
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+std::string TomlText(const std::vector<std::string>& texts) {
+  std::string list = "[";
+  for (const std::string& text : texts) {
+    list += (list.size() > 1 ? ", " : "") + TomlText(text);
+  }
+  return list + "]";
+}
+
 const void* ConfigReader::Find(std::string_view key) {
   asked_.emplace_back(key);
   if (table_ == nullptr) {

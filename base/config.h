@@ -64,6 +64,10 @@ class ConfigFile {
 absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text);
 std::string FormatDuration(std::chrono::milliseconds duration);
 
+// For those who write such files: a TOML string, and an array of them.  Without control characters.
+std::string TomlText(std::string_view text);
+std::string TomlText(const std::vector<std::string>& texts);
+
 // Reads one table.  Each call gives the value below `key`, or `otherwise` where the file has none.
 // The first failure is kept and later calls give `otherwise`; Finish() returns it, or an error for
 // the first key that nobody asked for.

@@ -102,26 +102,7 @@ void ReadLimits(ConfigReader& root, LimitsConfig& limits) {
   root.Merge(reader.Finish());
 }
 
-std::string Quoted(std::string_view text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      quoted += '\\';
-    }
-    quoted += c;
-  }
-  return quoted + '"';
-}
-
-std::string Quoted(const std::vector<std::string>& texts) {
-  std::string list = "[";
-  for (const std::string& text : texts) {
-    list += (list.size() > 1 ? ", " : "") + Quoted(text);
-  }
-  return list + "]";
-}
-
-std::string SizeText(Bytes bytes) { return Quoted(ToString(bytes)); }
+std::string SizeText(Bytes bytes) { return TomlText(ToString(bytes)); }
 
 }  // namespace
 
@@ -153,22 +134,22 @@ absl::StatusOr<Config> ReadConfig(const ConfigFile& file) {
 }
 
 std::string FormatConfig(const Config& config) {
-  std::string text =
-      StrCat("name = ", Quoted(config.name), "\nlog_level = ", Quoted(ToString(config.log_level)),
-             "\nstate_dir = ", Quoted(config.state_dir.string()),
-             "\nrun_dir = ", Quoted(config.run_dir.string()), "\nnames = ", Quoted(config.names),
-             "\nplacement = ", Quoted(config.placement), "\n");
-  text += StrCat("\n[people]\nlisten = ", Quoted(config.people.addresses),
+  std::string text = StrCat(
+      "name = ", TomlText(config.name), "\nlog_level = ", TomlText(ToString(config.log_level)),
+      "\nstate_dir = ", TomlText(config.state_dir.string()),
+      "\nrun_dir = ", TomlText(config.run_dir.string()), "\nnames = ", TomlText(config.names),
+      "\nplacement = ", TomlText(config.placement), "\n");
+  text += StrCat("\n[people]\nlisten = ", TomlText(config.people.addresses),
                  "\nport = ", config.people.port, "\n");
-  text +=
-      StrCat("\n[nodes]\nlisten = ", Quoted(config.nodes.addresses), "\nport = ", config.nodes.port,
-             "\naddresses = ", Quoted(config.node_addresses), "\n");
-  text += StrCat("\n[network]\nprefix = ", Quoted(config.prefix.str()),
-                 "\ninterface = ", Quoted(config.interface), "\nuplink = ", Quoted(config.uplink),
+  text += StrCat("\n[nodes]\nlisten = ", TomlText(config.nodes.addresses),
+                 "\nport = ", config.nodes.port, "\naddresses = ", TomlText(config.node_addresses),
                  "\n");
-  text += StrCat("\n[timing]\npreset = ", Quoted(config.timing_preset), "\n");
+  text += StrCat("\n[network]\nprefix = ", TomlText(config.prefix.str()),
+                 "\ninterface = ", TomlText(config.interface),
+                 "\nuplink = ", TomlText(config.uplink), "\n");
+  text += StrCat("\n[timing]\npreset = ", TomlText(config.timing_preset), "\n");
   for (const DurationKey& each : kDurations) {
-    text += StrCat(each.key, " = ", Quoted(FormatDuration(config.timing.*each.field)), "\n");
+    text += StrCat(each.key, " = ", TomlText(FormatDuration(config.timing.*each.field)), "\n");
   }
   const LimitsConfig& limits = config.limits;
   text += StrCat("\n[limits]\nconnections = ", limits.connections,

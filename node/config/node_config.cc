@@ -75,17 +75,6 @@ void ReadLabels(ConfigReader reader, api::Labels& labels, ConfigReader& parent) 
   }
 }
 
-std::string Quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-    }
-    out += c;
-  }
-  return out + "\"";
-}
-
 }  // namespace
 
 absl::StatusOr<NodeConfig> ParseNodeConfig(const ConfigFile& file) {
@@ -138,37 +127,34 @@ bool MaySetClock(const NodeConfig& config) {
 }
 
 std::string FormatNodeConfig(const NodeConfig& config) {
-  std::string controllers;
-  for (const std::string& controller : config.controllers) {
-    controllers = StrCat(controllers, controllers.empty() ? "" : ", ", Quoted(controller));
-  }
   const NodeNetworkConfig& network = config.network;
-  std::string text = StrCat("name = ", Quoted(config.name), "\n");
-  text +=
-      StrCat("join_token = ", config.join_token.empty() ? "\"\"" : "\"brm1.(not shown)\"",
-             "\njoin_token_file = ", Quoted(config.join_token_file.string()), "\ncontrollers = [",
-             controllers, "]\nstate_dir = ", Quoted(config.state_dir.string()),
-             "\nrun_dir = ", Quoted(config.run_dir.string()),
-             "\nlibexec_dir = ", Quoted(config.libexec_dir.string()), "\n");
-  text += StrCat("start_jitter = ", Quoted(FormatDuration(config.start_jitter)),
-                 "\nreconnect_max = ", Quoted(FormatDuration(config.reconnect_max)),
+  std::string text = StrCat("name = ", TomlText(config.name), "\n");
+  text += StrCat("join_token = ", config.join_token.empty() ? "\"\"" : "\"brm1.(not shown)\"",
+                 "\njoin_token_file = ", TomlText(config.join_token_file.string()),
+                 "\ncontrollers = ", TomlText(config.controllers),
+                 "\nstate_dir = ", TomlText(config.state_dir.string()),
+                 "\nrun_dir = ", TomlText(config.run_dir.string()),
+                 "\nlibexec_dir = ", TomlText(config.libexec_dir.string()), "\n");
+  text += StrCat("start_jitter = ", TomlText(FormatDuration(config.start_jitter)),
+                 "\nreconnect_max = ", TomlText(FormatDuration(config.reconnect_max)),
                  "\nmax_starts = ", config.max_starts,
                  "\nset_clock = ", config.set_clock ? "true" : "false",
                  "\nid_first = ", config.id_first, "\nid_ranges = ", config.id_ranges,
-                 "\nlog_level = ", Quoted(config.log_level), "\n");
-  text += StrCat("\n[network]\nmanage = ", network.manage ? "true" : "false",
-                 "\nbridge = ", Quoted(network.bridge), "\nport = ", Quoted(network.port), "\n");
-  text += StrCat("uplink = ", Quoted(network.uplink), "\nprefix = ", Quoted(network.prefix.str()),
-                 "\n");
+                 "\nlog_level = ", TomlText(config.log_level), "\n");
+  text +=
+      StrCat("\n[network]\nmanage = ", network.manage ? "true" : "false",
+             "\nbridge = ", TomlText(network.bridge), "\nport = ", TomlText(network.port), "\n");
+  text += StrCat("uplink = ", TomlText(network.uplink),
+                 "\nprefix = ", TomlText(network.prefix.str()), "\n");
   if (!network.address.address.empty()) {
-    text += StrCat("address = ", Quoted(network.address.str()), "\n");
+    text += StrCat("address = ", TomlText(network.address.str()), "\n");
   }
   if (!network.gateway.empty()) {
-    text += StrCat("gateway = ", Quoted(network.gateway.str()), "\n");
+    text += StrCat("gateway = ", TomlText(network.gateway.str()), "\n");
   }
   text += "\n[labels]\n";
   for (const auto& [key, value] : config.labels) {
-    text += StrCat(Quoted(key), " = ", Quoted(value), "\n");
+    text += StrCat(TomlText(key), " = ", TomlText(value), "\n");
   }
   return text;
 }

@@ -82,25 +82,6 @@ void ReadHostName(ConfigReader& reader, std::string_view key, std::string& hostn
   }
 }
 
-std::string Quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-    }
-    out += c;
-  }
-  return out + "\"";
-}
-
-std::string List(const std::vector<std::string>& values) {
-  std::string text = "[";
-  for (const std::string& value : values) {
-    text += (text.size() > 1 ? ", " : "") + Quoted(value);
-  }
-  return text + "]";
-}
-
 // The key of a line `key = …`, or "".
 std::string_view KeyOf(std::string_view line) {
   const size_t begin = line.find_first_not_of(" \t");
@@ -309,26 +290,26 @@ absl::StatusOr<std::string> FormatCardSettings(const CardSettings& settings) {
   const auto line = [&text](std::string_view key, const std::string& value, bool set) {
     text += StrCat(set ? "" : "#", key, " = ", value, "\n");
   };
-  line("hostname", Quoted(settings.hostname), !settings.hostname.empty());
-  line("join_token", Quoted(settings.join_token), !settings.join_token.empty());
-  line("controllers", List(settings.controllers), !settings.controllers.empty());
-  line("ssh_keys", List(settings.ssh_keys), !settings.ssh_keys.empty());
-  line("timezone", Quoted(settings.timezone), !settings.timezone.empty());
+  line("hostname", TomlText(settings.hostname), !settings.hostname.empty());
+  line("join_token", TomlText(settings.join_token), !settings.join_token.empty());
+  line("controllers", TomlText(settings.controllers), !settings.controllers.empty());
+  line("ssh_keys", TomlText(settings.ssh_keys), !settings.ssh_keys.empty());
+  line("timezone", TomlText(settings.timezone), !settings.timezone.empty());
   line("grow", settings.grow ? "true" : "false", !settings.grow);
   const bool fixed = !settings.address.address.empty();
   text += "\n# Without an address the node asks by DHCP.\n[network]\n";
-  line("address", Quoted(fixed ? settings.address.str() : "172.16.0.11/24"), fixed);
-  line("gateway", Quoted(settings.gateway.empty() ? "172.16.0.1" : settings.gateway.str()),
+  line("address", TomlText(fixed ? settings.address.str() : "172.16.0.11/24"), fixed);
+  line("gateway", TomlText(settings.gateway.empty() ? "172.16.0.1" : settings.gateway.str()),
        !settings.gateway.empty());
   const bool wifi = !settings.wifi.ssid.empty();
   text += "\n[wifi]\n";
-  line("ssid", Quoted(settings.wifi.ssid), wifi);
-  line("password", Quoted(settings.wifi.password), !settings.wifi.password.empty());
-  line("country", Quoted(settings.wifi.country), !settings.wifi.country.empty());
+  line("ssid", TomlText(settings.wifi.ssid), wifi);
+  line("password", TomlText(settings.wifi.password), !settings.wifi.password.empty());
+  line("country", TomlText(settings.wifi.country), !settings.wifi.country.empty());
   line("hidden", settings.wifi.hidden ? "true" : "false", settings.wifi.hidden);
   text += "\n[labels]\n";
   for (const auto& [key, value] : settings.labels) {
-    line(Quoted(key), Quoted(value), true);
+    line(TomlText(key), TomlText(value), true);
   }
   // What cannot be read back must not be written: the parser is the judge.
   BRAMBLE_RETURN_IF_ERROR(ParseCardSettings(text, std::string(kSettingsFile)).status());

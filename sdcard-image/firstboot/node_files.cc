@@ -3,43 +3,29 @@
 
 #include <algorithm>
 
+#include "base/config.h"
 #include "base/encoding.h"
 #include "base/status.h"
 
 namespace bramble::sdcard {
 namespace {
 
-std::string Quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-    }
-    out += c;
-  }
-  return out + "\"";
-}
-
 std::string NodeToml(const CardSettings& settings) {
   std::string text =
       "# Made from bramble.toml on the boot partition at every boot; change it there.\n";
-  text += StrCat("join_token_file = ", Quoted(kJoinTokenFile), "\n");
+  text += StrCat("join_token_file = ", TomlText(kJoinTokenFile), "\n");
   if (!settings.controllers.empty()) {
-    std::string list;
-    for (const std::string& controller : settings.controllers) {
-      list += (list.empty() ? "" : ", ") + Quoted(controller);
-    }
-    text += StrCat("controllers = [", list, "]\n");
+    text += StrCat("controllers = ", TomlText(settings.controllers), "\n");
   }
   if (!settings.address.address.empty()) {
-    text += StrCat("\n[network]\naddress = ", Quoted(settings.address.str()), "\n");
+    text += StrCat("\n[network]\naddress = ", TomlText(settings.address.str()), "\n");
     if (!settings.gateway.empty()) {
-      text += StrCat("gateway = ", Quoted(settings.gateway.str()), "\n");
+      text += StrCat("gateway = ", TomlText(settings.gateway.str()), "\n");
     }
   }
   text += "\n[labels]\n";
   for (const auto& [key, value] : settings.labels) {
-    text += StrCat(Quoted(key), " = ", Quoted(value), "\n");
+    text += StrCat(TomlText(key), " = ", TomlText(value), "\n");
   }
   return text;
 }
