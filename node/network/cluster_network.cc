@@ -134,6 +134,14 @@ void ClusterNetwork::Replan() {
     hosts.push_back({.interface = plan_.policy.ports[i].interface, .host = plan_.hosts[i]});
     clients.insert(plan_.policy.ports[i].addresses.begin(), plan_.policy.ports[i].addresses.end());
   }
+  // What is not ours any more, nobody else can have taken from us.
+  std::erase_if(rivals_, [&](const auto& rival) {
+    return std::none_of(
+        plan_.policy.ports.begin(), plan_.policy.ports.end(), [&](const ContainerPort& port) {
+          return std::find(port.addresses.begin(), port.addresses.end(), rival.first) !=
+                 port.addresses.end();
+        });
+  });
   parts_.names.SetHosts(std::move(hosts), own_);
   parts_.names.SetClients(std::move(clients));
   ++wanted_;

@@ -207,6 +207,24 @@ TEST(ClusterNetworkTest, AnotherThatUsesAContainersAddressIsReportedForAMinute) 
   EXPECT_THAT(later.conflicts, IsEmpty());
 }
 
+TEST(ClusterNetworkTest, NobodyIsARivalForAnAddressThatWentElsewhere) {
+  World w;
+  NetworkContainer web = Container("web", "64");
+  web.definition.floating_addresses = {Address("172.16.0.230")};
+  w.network.SetContainers({web});
+  w.Settle();
+  w.network.OnArp(
+      ArpAnnouncement(MacAddress::Parse("02:00:00:00:00:99").value(), Address("172.16.0.230")));
+  api::NetworkReport report;
+  w.network.FillReport(report);
+  EXPECT_THAT(report.conflicts, SizeIs(1));
+  w.network.SetContainers({Container("web", "64")});
+  w.Settle();
+  api::NetworkReport later;
+  w.network.FillReport(later);
+  EXPECT_THAT(later.conflicts, IsEmpty());
+}
+
 TEST(ClusterNetworkTest, TooManyRulesAreRefusedAndThoseBeforeStay) {
   World w;
   w.network.SetContainers({Container("web", "64")});

@@ -127,7 +127,8 @@ a_floating_ip_moves() {
   in_host switch ip link set p-node-3 up
   expect_success 'the node is back' wait_for 60 is node_state node-3 ready
   expect_success 'detach' cluster_cli floating-ip detach 172.16.0.230
-  sleep 1
+  expect_success 'nobody here has it' wait_for 20 holds_not web 172.16.0.230
+  expect_success 'nor where it was' wait_for 20 holds_not web2 172.16.0.230
   expect_failure 'gone' '' page_at laptop 172.16.0.230
 }
 
