@@ -48,12 +48,17 @@ if(CMAKE_SIZEOF_VOID_P EQUAL 4)
   target_compile_definitions(bramble_options INTERFACE _FILE_OFFSET_BITS=64)
 endif()
 
+# What tests take.  Those for boards run in an emulator, once: optimising them takes longer than it saves.
+add_library(bramble_test_options INTERFACE)
+target_link_libraries(bramble_test_options INTERFACE bramble_options)
+if(CMAKE_CROSSCOMPILING)
+  target_compile_options(bramble_test_options INTERFACE -O0 -U_FORTIFY_SOURCE)
+endif()
+
 if(BRAMBLE_SANITIZE)
   target_compile_options(bramble_options INTERFACE
-    -fsanitize=${BRAMBLE_SANITIZE} -fno-omit-frame-pointer -O1 -fno-sanitize-recover=all
-    # Instrumented code is inlined otherwise, and GCC 12 then sees what is not there: a coroutine frame freed by
-    # another allocator than made it, a number too long for its field.
-    -Wno-mismatched-new-delete -Wno-format-truncation)
+    # Not optimised: compiling is what takes long here, and optimising what is instrumented nearly doubles it.
+    -fsanitize=${BRAMBLE_SANITIZE} -fno-omit-frame-pointer -O0 -fno-sanitize-recover=all)
   if(BRAMBLE_SANITIZE STREQUAL "thread")
     # Asio's fences are not understood by GCC's ThreadSanitizer, which says so as a warning.
     target_compile_options(bramble_options INTERFACE -Wno-error=tsan)

@@ -15,20 +15,20 @@ set(bramble_common_headers
   <absl/status/statusor.h> <absl/strings/str_format.h>
   <boost/json.hpp>)  # not Asio's: whoever takes them must link it
 
-# Makes the library or program NAME whose only purpose is to compile the headers that follow.
-function(bramble_precompiled NAME)
-  target_link_libraries(${NAME} PRIVATE bramble_options absl::statusor absl::str_format Boost::json)
+# Makes the library or program NAME, built with OPTIONS, whose only purpose is to compile the headers that follow.
+function(bramble_precompiled NAME OPTIONS)
+  target_link_libraries(${NAME} PRIVATE ${OPTIONS} absl::statusor absl::str_format Boost::json)
   target_precompile_headers(${NAME} PRIVATE ${ARGN})
 endfunction()
 
 if(BRAMBLE_PRECOMPILE)
   file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/precompiled.cc" CONTENT "int main() {}\n")
   add_library(bramble_precompiled STATIC EXCLUDE_FROM_ALL "${CMAKE_BINARY_DIR}/precompiled.cc")
-  bramble_precompiled(bramble_precompiled ${bramble_common_headers})
+  bramble_precompiled(bramble_precompiled bramble_options ${bramble_common_headers})
   if(TARGET GTest::gmock_main)
     add_executable(bramble_precompiled_test EXCLUDE_FROM_ALL "${CMAKE_BINARY_DIR}/precompiled.cc")
     target_link_libraries(bramble_precompiled_test PRIVATE GTest::gmock GTest::gtest)
-    bramble_precompiled(bramble_precompiled_test ${bramble_common_headers} <gmock/gmock.h> <gtest/gtest.h>)
+    bramble_precompiled(bramble_precompiled_test bramble_test_options ${bramble_common_headers} <gmock/gmock.h> <gtest/gtest.h>)
   endif()
 endif()
 

@@ -67,7 +67,7 @@ function(bramble_test)
   set_target_properties(${ARG_NAME} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   target_link_libraries(${ARG_NAME} PRIVATE
-    bramble_options ${ARG_DEPS} GTest::gmock_main GTest::gmock GTest::gtest)
+    bramble_test_options ${ARG_DEPS} GTest::gmock_main GTest::gmock GTest::gtest)
   bramble_use_precompiled(${ARG_NAME} bramble_precompiled_test)
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   set_tests_properties(${ARG_NAME} PROPERTIES
