@@ -283,9 +283,10 @@ void Process::KillAndReap() {
 
 void Process::Signal(int signal) {
   if (pid_ > 0 && !exit_.has_value()) {
-    ::kill(-pid_, signal);
-    // Before it has made its group, the child is alone.
-    ::kill(pid_, signal);
+    // Once: a program that a signal has ended in order would die of the next.
+    if (::kill(-pid_, signal) != 0) {
+      ::kill(pid_, signal);  // it has not made its group yet
+    }
   }
 }
 

@@ -114,6 +114,35 @@ TEST(SubprocessTest, ProcessEndsWithItsOwner) {
   EXPECT_EQ(::kill(pid, 0), -1) << "killed and reaped";
 }
 
+TEST(SubprocessTest, ASignalArrivesOnce) {
+  // A real-time signal is counted.
+  ProcessSpec spec{.argv = {"python3", "-c",
+                            "import signal as s\n"
+                            "counted = set(range(s.SIGRTMIN, s.SIGRTMAX + 1))\n"
+                            "s.pthread_sigmask(s.SIG_BLOCK, counted)\n"
+                            "print('ready', flush=True)\n"
+                            "wait, times = 20, 0\n"
+                            "while s.sigtimedwait(counted, wait):\n"
+                            "  wait, times = 0.5, times + 1\n"
+                            "print(times)"},
+                   .out = Stdio::Pipe()};
+  Process process = Process::Spawn(spec).value();
+  const auto line = [&process] {
+    std::string text;
+    char byte = 0;
+    while (::read(process.out().get(), &byte, 1) == 1 && byte != '\n') {
+      text += byte;
+    }
+    return text;
+  };
+  ASSERT_EQ(line(), "ready");
+
+  process.Signal(SIGRTMIN);
+
+  EXPECT_EQ(line(), "1");
+  EXPECT_TRUE(process.Wait()->ok());
+}
+
 TEST(SubprocessTest, TerminalIsOneAndHasItsSize) {
   ProcessSpec spec{.argv = {"/bin/sh", "-c", "tty -s && stty size"},
                    .terminal = TerminalSize{30, 100}};

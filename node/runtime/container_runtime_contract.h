@@ -168,7 +168,8 @@ class ContainerRuntimeContract : public testing::Test {
   }
 
   static constexpr std::chrono::milliseconds kAtOnce{0};
-  static constexpr std::chrono::milliseconds kGrace{5000};
+  // Busybox takes two seconds, and has the disk written out, which others may keep busy.
+  static constexpr std::chrono::milliseconds kGrace{30'000};
 
   std::vector<RuntimeExitEvent> exits_;  // outlives the fixture, whose end ends containers
   std::unique_ptr<Fixture> fixture_;

@@ -183,6 +183,24 @@ TEST_F(LxcIsolationTest, HasItsAddressNameAndResolverBeforeInitRuns) {
   EXPECT_THAT(Shell("c1", "ping -c 1 -W 5 172.31.99.22"), HasSubstr("exit 0"));
 }
 
+TEST_F(LxcIsolationTest, AsksAnInitToHaltOnceItListens) {
+  const std::string init = machine_->tree() + "/sbin/init";
+  struct stat owner = {};
+  ASSERT_EQ(lstat(init.c_str(), &owner), 0);
+  fs::remove(init);
+  std::ofstream(init) << "#!/bin/sh\nsleep 1\ntrap 'echo asked > /root/asked; halt -f' PWR\n"
+                         "while :; do sleep 1 & wait; done\n";
+  ASSERT_EQ(chmod(init.c_str(), 0755), 0);
+  ASSERT_EQ(chown(init.c_str(), owner.st_uid, owner.st_gid), 0);
+  RuntimeSpec spec = machine_->Spec("c1");
+  spec.halt_signal = "SIGPWR";
+  Start(spec);
+
+  ASSERT_TRUE(Await(runtime().Stop(spec.id, std::chrono::seconds(30))).ok());
+
+  EXPECT_TRUE(fs::exists(machine_->state() + "/containers/c1/layer/upper/root/asked"));
+}
+
 TEST_F(LxcIsolationTest, HoldsMemoryAndProcessesToTheirLimits) {
   RuntimeSpec spec = machine_->Spec("c1");
   spec.limits.memory.count = 24 * kMiB;

@@ -66,13 +66,15 @@ void Write(const std::string& path, const std::string& text, int mode = 0644) {
   chmod(path.c_str(), static_cast<mode_t>(mode));
 }
 
-int CountDirectories(const std::string& name) {
+// Below `root`, which each run has of its own: others run containers of the same name.
+int CountDirectories(const std::string& root, const std::string& name) {
   int count = 0;
   std::error_code ignored;
   for (auto entry = fs::recursive_directory_iterator("/sys/fs/cgroup", ignored);
        entry != fs::recursive_directory_iterator(); entry.increment(ignored)) {
     const std::string found = entry->path().filename();
-    count += found == name || found == name + ".monitor" ? 1 : 0;
+    const bool ours = entry->path().string().find(StrCat("/", root, "/")) != std::string::npos;
+    count += ours && (found == name || found == name + ".monitor") ? 1 : 0;
     if (entry.depth() > 3 || !entry->is_directory(ignored)) {
       entry.disable_recursion_pending();
     }
@@ -223,6 +225,8 @@ int LxcMachine::MountsLeft() const {
   return count;
 }
 
-int LxcMachine::CgroupsLeft(const std::string& id) const { return CountDirectories(id); }
+int LxcMachine::CgroupsLeft(const std::string& id) const {
+  return CountDirectories(cgroup_root_, id);
+}
 
 }  // namespace bramble::node

@@ -29,6 +29,7 @@ namespace bramble::node {
 namespace {
 
 constexpr int64_t kMaxGraceMs = 86'400'000;
+constexpr int64_t kNoticeStepMs = 20;
 constexpr int kKillWaitMs = 10'000;
 constexpr int kMonitorWaitMs = 3'000;
 constexpr size_t kMaxExitBytes = 4096;
@@ -60,6 +61,22 @@ bool WaitForEnd(const Fd& process, int64_t ms) {
     result = poll(&ready, 1, static_cast<int>(std::min<int64_t>(ms, INT32_MAX)));
   } while (result < 0 && errno == EINTR);
   return result > 0;
+}
+
+// Asks init to end, once it would notice, and tells whether it did within `grace_ms`.
+bool HaltInit(const Fd& init, const Running& running, int64_t grace_ms) {
+  int64_t left = grace_ms;
+  if (running.halt_signal > 0) {
+    // One that has just been started may not have set its handlers yet.
+    while (left > kNoticeStepMs && !NoticesSignal(running.init_pid, running.halt_signal)) {
+      if (WaitForEnd(init, kNoticeStepMs)) {
+        return true;
+      }
+      left -= kNoticeStepMs;
+    }
+    Signal(init, running.halt_signal);
+  }
+  return WaitForEnd(init, left);
 }
 
 std::string Group(const RuntimeSettings& settings, const ContainerId& id) {
@@ -150,10 +167,7 @@ absl::Status EndContainer(const RuntimeSettings& settings, const ContainerId& id
     if (IsFrozen(layout, Group(settings, id))) {
       BRAMBLE_RETURN_IF_ERROR(SetFrozen(layout, Group(settings, id), false));
     }
-    if (grace_ms > 0 && running->halt_signal > 0) {
-      Signal(init, running->halt_signal);
-    }
-    if (grace_ms <= 0 || !WaitForEnd(init, grace_ms)) {
+    if (grace_ms <= 0 || !HaltInit(init, *running, grace_ms)) {
       Signal(init, SIGKILL);  // and with it everything in its pid namespace
     }
     if (!init.valid()) {
