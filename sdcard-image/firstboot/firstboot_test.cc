@@ -65,7 +65,25 @@ TEST(NodeFilesTest, SayWhatTheCardSays) {
   EXPECT_THAT(Find(files, "/etc/bramble/node.toml")->bytes,
               AllOf(HasSubstr("controllers = [\"172.16.0.1:8444\"]"),
                     HasSubstr("\"class\" = \"a\""), Not(HasSubstr("brm1.x"))));
+  EXPECT_TRUE(WasMadeHere(Find(files, kNodeToml)->bytes));
+  EXPECT_FALSE(WasMadeHere("# /etc/bramble/node.toml: settings of bramble-node.\n"));
   EXPECT_THAT(Find(files, "/etc/systemd/network/30-bridge.network")->bytes, HasSubstr("DHCP=ipv4"));
+}
+
+TEST(IdentityTest, CountsOnlyWhenItIsWholeOnTheCard) {
+  const std::string whole = "bramble-record 1 3 15 123\n{\"node_id\":\"n\"}";
+  EXPECT_TRUE(HasIdentity(whole, ""));
+  EXPECT_TRUE(HasIdentity("", whole));
+  EXPECT_FALSE(HasIdentity("", ""));
+  for (size_t written = 0; written < whole.size(); ++written) {
+    std::string cut = whole.substr(0, written);
+    EXPECT_FALSE(HasIdentity(cut, "")) << written;
+    cut.resize(whole.size(), '\0');
+    EXPECT_FALSE(HasIdentity("", cut)) << written;
+    EXPECT_TRUE(HasIdentity(whole, cut)) << written;
+  }
+  EXPECT_FALSE(HasIdentity(whole, "bramble-record 1 4 0 0\n")) << "it was told to forget it";
+  EXPECT_TRUE(HasIdentity(whole, "bramble-record 1 2 0 0\n"));
 }
 
 TEST(NodeFilesTest, OnceJoinedTheTokenGoesAndTheWifiStays) {

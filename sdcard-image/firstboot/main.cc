@@ -3,11 +3,11 @@
 // before the network and the agent, and does what is not yet done: a power cut at any point costs
 // nothing but the next boot's doing it again.
 //
-//   bramble-first-boot            grows the root, makes host keys, writes what follows from
-//   bramble.toml bramble-first-boot --wipe     when the node has joined: takes the secrets off the
-//   boot partition
+//   bramble-first-boot          grows the root, makes host keys, writes what bramble.toml asks for
+//   bramble-first-boot --wipe   when the node has joined: takes the secrets off the boot partition
 #include <fcntl.h>
 #include <linux/blkpg.h>
+#include <pwd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -15,6 +15,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <thread>
 
 #include "base/file.h"
 #include "base/status.h"
@@ -31,6 +32,10 @@ constexpr char kBoot[] = "/boot/firmware";
 constexpr char kHostKeys[] = "/etc/ssh";
 constexpr std::chrono::minutes kGrowLimit{15};
 constexpr std::chrono::minutes kKeysLimit{5};
+constexpr uid_t kFirstUserId = 1000;  // Debian's, /etc/login.defs, "UID_MIN"
+constexpr size_t kMaxIdentityBytes = 1 << 20;
+constexpr int kMaxWaitsForIdentity = 30;
+constexpr std::chrono::seconds kWaitForIdentity{1};
 
 void Say(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
 
@@ -148,59 +153,92 @@ absl::Status Put(const NodeFile& file) {
   return WriteFileAtomically(path, file.bytes, file.mode);
 }
 
-// bramble.toml wins over what Raspberry Pi Imager left.  A file that does not parse must not keep
-// the node from booting: it says what is wrong on the console and in the journal, and goes on
-// without.
-CardSettings ReadSettings() {
-  CardSettings settings;
+bool IsMounted(const std::filesystem::path& directory) {
+  struct stat here;
+  struct stat above;
+  return ::stat(directory.c_str(), &here) == 0 &&
+         ::stat(directory.parent_path().c_str(), &above) == 0 && here.st_dev != above.st_dev;
+}
+
+// What is on the boot partition; bramble.toml wins over what Raspberry Pi Imager left.  An error
+// says why that is not to be told: it is not mounted (a damaged file system), holds nothing, or
+// what it holds does not parse.
+absl::StatusOr<CardSettings> ReadSettings() {
   const std::filesystem::path boot = kBoot;
+  if (!IsMounted(boot)) {
+    return absl::UnavailableError("the boot partition is not mounted");
+  }
+  absl::StatusOr<CardSettings> preseed = absl::NotFoundError("");
   if (const auto text = ReadFile(boot / kPreseedFile, kMaxSettingsBytes); text.ok()) {
-    absl::StatusOr<CardSettings> preseed = ParsePreseed(*text, std::string(kPreseedFile));
-    if (preseed.ok()) {
-      settings = *std::move(preseed);
-    } else {
+    preseed = ParsePreseed(*text, std::string(kPreseedFile));
+    if (!preseed.ok()) {
       Say(std::string(MessageOf(preseed.status())));
     }
   }
-  if (const auto text = ReadFile(boot / kSettingsFile, kMaxSettingsBytes); text.ok()) {
-    const absl::StatusOr<CardSettings> card = ParseCardSettings(*text, std::string(kSettingsFile));
-    if (card.ok()) {
-      return Merge(std::move(settings), *card);
-    }
-    Say(std::string(MessageOf(card.status())));
-  } else {
-    Say(StrCat("no ", kSettingsFile, " on the boot partition"));
+  const auto text = ReadFile(boot / kSettingsFile, kMaxSettingsBytes);
+  if (text.ok()) {
+    BRAMBLE_ASSIGN_OR_RETURN(const CardSettings card,
+                             ParseCardSettings(*text, std::string(kSettingsFile)));
+    return Merge(preseed.value_or(CardSettings()), card);
   }
-  return settings;
+  if (absl::IsNotFound(text.status()) && preseed.ok()) {
+    return preseed;
+  }
+  return Annotate(text.status(), "the boot partition");
 }
 
 bool HasJoined() {
-  std::error_code ignored;
   const std::filesystem::path state = kNodeStateDirectory;
-  return std::filesystem::exists(state / "identity.0", ignored) ||
-         std::filesystem::exists(state / "identity.1", ignored);
+  return HasIdentity(ReadFile(state / "identity.0", kMaxIdentityBytes).value_or(""),
+                     ReadFile(state / "identity.1", kMaxIdentityBytes).value_or(""));
 }
 
-// A user for people, as Imager lets one choose; it may become root, since nobody else can be asked.
+bool IsListed(const std::filesystem::path& file, const std::string& user) {
+  const std::string text = "\n" + ReadFile(file, 1 << 20).value_or("");
+  return text.find("\n" + user + ":") != std::string::npos;
+}
+
+// A user for people, as Imager lets one choose; root has the same keys.  One whose making was cut
+// off is made anew.
 absl::Status MakeUser(const CardSettings& settings) {
-  if (settings.user.empty() || settings.user == "root" ||
-      std::filesystem::exists("/home/" + settings.user)) {
+  if (settings.user.empty() || settings.user == "root") {
     return absl::OkStatus();
   }
-  std::vector<std::string> argv = {"useradd", "--create-home", "--shell", "/bin/bash"};
-  if (!settings.user_password_hash.empty()) {
-    argv.insert(argv.end(), {"--password", settings.user_password_hash});
+  const passwd* there = ::getpwnam(settings.user.c_str());
+  if (there != nullptr && there->pw_uid < kFirstUserId) {
+    return absl::InvalidArgumentError(
+        StrCat("\"", settings.user, "\" is an account of the system's own: choose another name"));
   }
-  argv.push_back(settings.user);
-  BRAMBLE_RETURN_IF_ERROR(RunCommandForOutput({.argv = argv}).status());
+  const std::string home = "/home/" + settings.user;
+  const std::string keys_file = home + "/.ssh/authorized_keys";
+  std::error_code ignored;
+  if (!IsListed("/etc/passwd", settings.user) || !IsListed("/etc/shadow", settings.user) ||
+      !std::filesystem::exists(home, ignored)) {
+    (void)RunCommandForOutput({.argv = {"userdel", "--force", "--remove", settings.user}});
+    std::vector<std::string> argv = {"useradd", "--create-home", "--shell", "/bin/bash"};
+    if (!settings.user_password_hash.empty()) {
+      argv.insert(argv.end(), {"--password", settings.user_password_hash});
+    }
+    argv.push_back(settings.user);
+    BRAMBLE_RETURN_IF_ERROR(RunCommandForOutput({.argv = argv}).status());
+  }
+  if (std::filesystem::exists(keys_file, ignored)) {
+    return absl::OkStatus();
+  }
   std::string keys;
   for (const std::string& key : settings.ssh_keys) {
     keys += key + "\n";
   }
-  const std::string directory = StrCat("/home/", settings.user, "/.ssh");
+  const std::string directory = home + "/.ssh";
   BRAMBLE_RETURN_IF_ERROR(MakeDirectories(directory, 0700));
-  BRAMBLE_RETURN_IF_ERROR(WriteFileAtomically(directory + "/authorized_keys", keys, 0600));
-  return RunCommandForOutput({.argv = {"chown", "-R", settings.user + ":", directory}}).status();
+  // The user's before it bears its name: what is there is whole.
+  const std::string part = keys_file + ".part";
+  BRAMBLE_RETURN_IF_ERROR(WriteFileAtomically(part, keys, 0600));
+  BRAMBLE_RETURN_IF_ERROR(
+      RunCommandForOutput({.argv = {"chown", "-R", settings.user + ":", directory}}).status());
+  std::error_code error;
+  std::filesystem::rename(part, keys_file, error);
+  return error ? absl::InternalError(StrCat(keys_file, ": ", error.message())) : absl::OkStatus();
 }
 
 absl::Status SetTimezone(const std::string& zone) {
@@ -217,7 +255,10 @@ absl::Status SetTimezone(const std::string& zone) {
 }
 
 int Prepare() {
-  const CardSettings settings = ReadSettings();
+  // What cannot be read must not take from a node what it was told before: Wi-Fi, its name.
+  const absl::StatusOr<CardSettings> read = ReadSettings();
+  const CardSettings settings = read.value_or(CardSettings());
+  const bool keep = !read.ok() && WasMadeHere(ReadFile(kNodeToml, kMaxSettingsBytes).value_or(""));
   std::string serial = Trimmed("/proc/device-tree/serial-number");
   const std::string name = FallbackName(serial, Trimmed("/etc/machine-id"));
   int failures = 0;
@@ -227,12 +268,15 @@ int Prepare() {
       Say(StrCat(what, ": ", MessageOf(status)));
     }
   };
-  for (const NodeFile& file : NodeFiles(settings, name, HasJoined())) {
-    note(file.path, Put(file));
-  }
-  const std::string hostname = settings.hostname.empty() ? name : settings.hostname;
-  if (::sethostname(hostname.data(), hostname.size()) != 0) {
-    note("host name", ErrnoStatus(errno, hostname));
+  note(keep ? "kept as it was" : "nothing is set", read.status());
+  if (!keep) {
+    for (const NodeFile& file : NodeFiles(settings, name, HasJoined())) {
+      note(file.path, Put(file));
+    }
+    const std::string hostname = settings.hostname.empty() ? name : settings.hostname;
+    if (::sethostname(hostname.data(), hostname.size()) != 0) {
+      note("host name", ErrnoStatus(errno, hostname));
+    }
   }
   if (!settings.wifi.ssid.empty()) {
     note("wifi", RunCommandForOutput(
@@ -266,10 +310,17 @@ absl::Status WipeSecretsIn(const std::filesystem::path& path) {
 }
 
 int Wipe() {
-  if (!HasJoined()) {
-    Say("not joined yet: the secrets stay");
+  // The record is there as soon as the agent begins to write it.
+  for (int waits = 0; !HasJoined() && waits < kMaxWaitsForIdentity; ++waits) {
+    std::this_thread::sleep_for(kWaitForIdentity);
+  }
+  if (!HasJoined() || !IsMounted(kBoot)) {
+    Say(HasJoined() ? "the boot partition is not mounted: its secrets stay"
+                    : "not joined yet: the secrets stay");
     return 1;
   }
+  // What makes the token needless is on the card before the token goes.
+  ::sync();
   // Wi-Fi is needed at every boot; its settings are kept on the root before they go from here.
   absl::Status status = WipeSecretsIn(std::filesystem::path(kBoot) / kSettingsFile);
   status.Update(WipeSecretsIn(std::filesystem::path(kBoot) / kPreseedFile));

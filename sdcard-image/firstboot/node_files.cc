@@ -2,6 +2,9 @@
 #include "sdcard-image/firstboot/node_files.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <optional>
 
 #include "base/config.h"
 #include "base/encoding.h"
@@ -10,9 +13,45 @@
 namespace bramble::sdcard {
 namespace {
 
+constexpr std::string_view kMadeHere =
+    "# Made from bramble.toml on the boot partition at every boot; change it there.\n";
+
+struct IdentitySlot {
+  uint64_t sequence = 0;
+  std::string_view text;
+};
+
+// "bramble-record 1 SEQUENCE LENGTH CHECKSUM\nTEXT"; nullopt: torn, or none.
+std::optional<IdentitySlot> ReadSlot(std::string_view bytes) {
+  constexpr std::string_view kMagic = "bramble-record 1 ";
+  if (!bytes.starts_with(kMagic)) {
+    return std::nullopt;
+  }
+  bytes.remove_prefix(kMagic.size());
+  const auto number = [&bytes](char end) -> std::optional<uint64_t> {
+    uint64_t value = 0;
+    const auto [stop, error] = std::from_chars(bytes.data(), bytes.data() + bytes.size(), value);
+    const auto used = static_cast<size_t>(stop - bytes.data());
+    if (error != std::errc() || used >= bytes.size() || *stop != end) {
+      return std::nullopt;
+    }
+    bytes.remove_prefix(used + 1);
+    return value;
+  };
+  const std::optional<uint64_t> sequence = number(' ');
+  const std::optional<uint64_t> length = sequence.has_value() ? number(' ') : std::nullopt;
+  const bool whole = length.has_value() && number('\n').has_value() && bytes.size() == *length;
+  // What was not written to the card is zeros: JSON on one line has none.
+  const bool plain = std::none_of(bytes.begin(), bytes.end(),
+                                  [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  if (!whole || !plain) {
+    return std::nullopt;
+  }
+  return IdentitySlot{.sequence = *sequence, .text = bytes};
+}
+
 std::string NodeToml(const CardSettings& settings) {
-  std::string text =
-      "# Made from bramble.toml on the boot partition at every boot; change it there.\n";
+  std::string text(kMadeHere);
   text += StrCat("join_token_file = ", TomlText(kJoinTokenFile), "\n");
   if (!settings.controllers.empty()) {
     text += StrCat("controllers = ", TomlText(settings.controllers), "\n");
@@ -69,6 +108,17 @@ std::string BridgeNetwork(const CardSettings& settings) {
 
 }  // namespace
 
+bool HasIdentity(std::string_view slot_0, std::string_view slot_1) {
+  const std::optional<IdentitySlot> first = ReadSlot(slot_0);
+  const std::optional<IdentitySlot> second = ReadSlot(slot_1);
+  const bool is_second =
+      second.has_value() && (!first.has_value() || second->sequence > first->sequence);
+  const std::optional<IdentitySlot>& newest = is_second ? second : first;
+  return newest.has_value() && newest->text.starts_with('{') && newest->text.ends_with('}');
+}
+
+bool WasMadeHere(std::string_view node_toml) { return node_toml.starts_with(kMadeHere); }
+
 std::string FallbackName(const std::string& serial, const std::string& machine_id) {
   std::string digits;
   for (const char c : serial.size() >= 8 ? serial : machine_id) {
@@ -109,7 +159,7 @@ std::vector<NodeFile> NodeFiles(const CardSettings& settings, const std::string&
                    .bytes = settings.join_token + "\n",
                    .mode = 0600,
                    .absent = joined || settings.join_token.empty()});
-  files.push_back({.path = "/etc/bramble/node.toml", .bytes = NodeToml(settings), .mode = 0600});
+  files.push_back({.path = kNodeToml, .bytes = NodeToml(settings), .mode = 0600});
   return files;
 }
 
