@@ -122,7 +122,7 @@ void Confine(int result, const SandboxOptions& options) {
   SetLimit(result, RLIMIT_CPU, static_cast<rlim_t>(options.cpu_seconds));
   SetLimit(result, RLIMIT_NOFILE, 64);
   SetLimit(result, RLIMIT_CORE, 0);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(BRAMBLE_SANITIZED)
   // The sanitizers reserve terabytes of addresses.
   SetLimit(result, RLIMIT_AS, static_cast<rlim_t>(options.max_memory.count));
 #endif

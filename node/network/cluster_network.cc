@@ -121,7 +121,7 @@ asio::awaitable<absl::Status> ClusterNetwork::Settle() {
 void ClusterNetwork::Replan() {
   std::vector<NetworkContainer> all = containers_;
   for (const auto& [id, container] : starting_) {
-    std::erase_if(all, [&](const NetworkContainer& one) { return one.definition.id == id; });
+    std::erase_if(all, [&id = id](const NetworkContainer& one) { return one.definition.id == id; });
     all.push_back({.definition = container});
   }
   plan_ = PlanNetwork(all, network_, own_);

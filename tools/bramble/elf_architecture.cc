@@ -56,8 +56,7 @@ bool GiveUpPrivileges() {
   [[maybe_unused]] const struct rlimit memory = {kMaxMemoryBytes, kMaxMemoryBytes};
   const struct rlimit no_files = {0, 0};
   bool ok = ::setrlimit(RLIMIT_CPU, &cpu) == 0 && ::setrlimit(RLIMIT_FSIZE, &no_files) == 0;
-#if !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)  // they reserve terabytes of addresses
+#if !defined(BRAMBLE_SANITIZED)  // sanitizers reserve terabytes of addresses
   ok = ok && ::setrlimit(RLIMIT_AS, &memory) == 0;
 #endif
   if (::geteuid() == 0) {
