@@ -9,6 +9,26 @@ namespace {
 
 json::string_view Name(std::string_view text) { return {text.data(), text.size()}; }
 
+json::array ToJson(const std::vector<GpioChip>& chips) {
+  json::array list;
+  for (const GpioChip& chip : chips) {
+    list.push_back(json::object{{"name", chip.name}, {"label", chip.label}, {"lines", chip.lines}});
+  }
+  return list;
+}
+
+std::vector<GpioChip> GpioChipsFrom(JsonObjectReader& reader) {
+  std::vector<GpioChip> chips;
+  for (const json::value* value : reader.List("gpio_chips", kMaxGpioChips)) {
+    JsonObjectReader chip(*value, reader.PathOf("gpio_chips"));
+    chips.push_back({.name = chip.OptionalString("name").value_or(""),
+                     .label = chip.OptionalString("label").value_or(""),
+                     .lines = chip.OptionalInt("lines", {.min = 0}).value_or(0)});
+    reader.Merge(chip.Finish());
+  }
+  return chips;
+}
+
 }  // namespace
 
 json::object ToJson(const Inventory& inventory) {
@@ -23,6 +43,7 @@ json::object ToJson(const Inventory& inventory) {
           {"lsm", inventory.lsm},
           {"boot_id", inventory.boot_id},
           {"page_size_bytes", inventory.page_size_bytes},
+          {"gpio_chips", ToJson(inventory.gpio_chips)},
           {"capacity", ToJson(inventory.capacity)}};
 }
 
@@ -43,6 +64,7 @@ absl::StatusOr<Inventory> InventoryFromJson(const json::value& value, std::strin
   inventory.lsm = text("lsm");
   inventory.boot_id = text("boot_id");
   inventory.page_size_bytes = reader.OptionalInt("page_size_bytes", {.min = 0}).value_or(0);
+  inventory.gpio_chips = GpioChipsFrom(reader);
   if (const json::value* capacity = reader.Find("capacity")) {
     absl::StatusOr<Resources> resources = ResourcesFromJson(*capacity, reader.PathOf("capacity"));
     reader.Merge(resources.status());

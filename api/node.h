@@ -18,6 +18,17 @@ enum class NodeState { kPending, kReady, kSuspect, kUnreachable, kHeld, kOff };
 inline constexpr std::string_view kNodeStateNames[] = {"pending",     "ready", "suspect",
                                                        "unreachable", "held",  "off"};
 
+// A bank of pins that the kernel drives; programs choose it by its label, since numbers change from
+// kernel to kernel.
+struct GpioChip {
+  std::string name;   // "gpiochip0"
+  std::string label;  // "pinctrl-bcm2835"
+  int64_t lines = 0;
+
+  friend bool operator==(const GpioChip&, const GpioChip&) = default;
+};
+inline constexpr size_t kMaxGpioChips = 64;
+
 // What a node says of itself when it connects, and when it changes.
 struct Inventory {
   std::string architecture;            // Debian's name: amd64, arm64, armhf
@@ -31,6 +42,7 @@ struct Inventory {
   std::string lsm;            // "apparmor" or "none"
   std::string boot_id;
   int64_t page_size_bytes = 0;
+  std::vector<GpioChip> gpio_chips;  // at most kMaxGpioChips, by name
   Resources capacity;
 
   friend bool operator==(const Inventory&, const Inventory&) = default;

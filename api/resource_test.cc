@@ -34,6 +34,7 @@ TEST(NodeCodecTest, ANodeGoesToJsonAndBack) {
                                 .model = "Raspberry Pi 4",
                                 .macs = {"dc:a6:32:00:00:01"},
                                 .cgroup_layout = "v2",
+                                .gpio_chips = {{"gpiochip0", "pinctrl-bcm2711", 58}},
                                 .capacity = {.cpu = {4000}, .memory = {kGiB}}},
                   .conditions = {{"no-lsm", "warning", "no AppArmor"}},
                   .allocated = {.cpu = {1000}, .memory = {256 * kMiB}},

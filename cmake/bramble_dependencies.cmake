@@ -32,6 +32,15 @@ pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(LZMA REQUIRED IMPORTED_TARGET liblzma)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(LXC IMPORTED_TARGET lxc)
+
+# Statically too: it is small, and Debian 12 and 13 have it under names of their own.
+pkg_check_modules(GPIOD REQUIRED libgpiod)
+find_library(BRAMBLE_GPIOD_LIBRARY libgpiod.a REQUIRED)
+string(REGEX MATCH "^[0-9]+" gpiod_major "${GPIOD_VERSION}")
+add_library(bramble_gpiod INTERFACE)
+target_link_libraries(bramble_gpiod INTERFACE "${BRAMBLE_GPIOD_LIBRARY}")
+target_compile_definitions(bramble_gpiod INTERFACE BRAMBLE_GPIOD_MAJOR=${gpiod_major})
+add_library(bramble::gpiod ALIAS bramble_gpiod)
 pkg_check_modules(SQLITE IMPORTED_TARGET sqlite3)
 
 # The controller runs on x86 (and on any Debian machine that has its libraries); cross builds make

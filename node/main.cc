@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "node/clock/wall_setter.h"
 #include "node/flags.h"
+#include "node/health/gpio.h"
 #include "node/health/indicator.h"
 #include "node/images/disk_image_cache.h"
 #include "node/network/name_servers.h"
@@ -257,6 +258,7 @@ int Run(const NodeConfig& config, NodeFlags::Verb verb) {
                      log);
   IpNetworkSetup network(log);
   LedIndicator indicator(loop, config.sys_dir, log);
+  GpiodChips gpio("/dev");
   SystemWallSetter wall_setter;
   const bool sets_clock = MaySetClock(config) && SystemWallSetter::Allowed();
   // What systemd goes by too (systemd(1), "/usr/lib/clock-epoch"), and this program itself.
@@ -274,6 +276,7 @@ int Run(const NodeConfig& config, NodeFlags::Verb verb) {
        .images = images,
        .network = network,
        .indicator = indicator,
+       .gpio = gpio,
        .filter = *filter,
        .ports = ports,
        .names = names,

@@ -60,6 +60,7 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
       config_(std::move(config)),
       paths_{.state = config_.state_dir, .run = config_.run_dir},
       roots_{.proc = config_.proc_dir, .sys = config_.sys_dir},
+      gpio_(parts.gpio),
       log_(parts.log),
       journal_(parts.disk, paths_),
       source_(access_, disk_lane_, log_),
@@ -135,7 +136,9 @@ Uplink::Options NodeService::UplinkOptions(const Parts& parts, PrivateKey key) {
     return lan_.address().has_value() ? lan_.address()->address.str() : std::string();
   };
   options.inventory = [this] {
-    return ReadInventory(InventoryOfThisMachine(roots_, config_.state_dir));
+    api::Inventory inventory = ReadInventory(InventoryOfThisMachine(roots_, config_.state_dir));
+    inventory.gpio_chips = gpio_.List();
+    return inventory;
   };
   options.conditions = [this] { return Conditions(); };
   options.on_address = [this](const std::string& address) {

@@ -11,6 +11,7 @@
 #include "node/agent/agent.h"
 #include "node/clock/wall_setter.h"
 #include "node/config/node_config.h"
+#include "node/health/gpio.h"
 #include "node/health/indicator.h"
 #include "node/health/inventory.h"
 #include "node/lease/lease_client.h"
@@ -38,6 +39,7 @@ class NodeService {
     ImageCache& images;
     NetworkSetup& network;
     Indicator& indicator;
+    GpioChips& gpio;
     PacketFilter& filter;
     PortSetup& ports;
     NameService& names;
@@ -86,6 +88,7 @@ class NodeService {
   const NodeConfig config_;
   const NodePaths paths_;
   const KernelRoots roots_;
+  GpioChips& gpio_;
   const Logger log_;
 
   Lane disk_lane_{"node-disk"};

@@ -23,6 +23,7 @@ TEST(NodeServiceTest, JoinsByItsTokenRunsAContainerAndReports) {
   ASSERT_TRUE(m.Until([&] { return m.controller.connected() && !m.controller.reports.empty(); }));
   EXPECT_THAT(m.controller.proofs, SizeIs(1));
   EXPECT_EQ(m.controller.hellos[0].hostname, "pi-1");
+  EXPECT_EQ(m.controller.hellos[0].inventory.gpio_chips, m.gpio.chips);
   EXPECT_EQ(m.service->uplink_state().phase, UplinkState::Phase::kConnected);
 
   m.controller.Send(Desired(1, {Container("web")}));

@@ -41,6 +41,12 @@ class FakeIndicator : public Indicator {
   std::string led = "ACT";
 };
 
+class FakeGpioChips : public GpioChips {
+ public:
+  std::vector<api::GpioChip> List() override { return chips; }
+  std::vector<api::GpioChip> chips = {{.name = "gpiochip0", .label = "pinctrl", .lines = 54}};
+};
+
 // A machine whose wall clock is wrong by `error`, and can be set.
 class WrongClock : public Clock, public WallSetter {
  public:
@@ -66,6 +72,7 @@ struct Machine {
   WrongClock clock;
   WallSetter* wall_setter = nullptr;
   FakeIndicator indicator;
+  FakeGpioChips gpio;
   SeededRandom random{1};
   SystemDisk system_disk;
   FakeDisk fake_disk;
@@ -105,6 +112,7 @@ struct Machine {
                                                                .images = images,
                                                                .network = network,
                                                                .indicator = indicator,
+                                                               .gpio = gpio,
                                                                .filter = filter,
                                                                .ports = ports,
                                                                .names = names,
