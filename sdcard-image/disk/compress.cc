@@ -7,7 +7,10 @@
 #include <map>
 #include <memory>
 
+#include "base/file.h"
+#include "base/hash.h"
 #include "base/status.h"
+#include "sdcard-image/disk/bytes.h"
 #include "sdcard-image/disk/ordered_work.h"
 
 namespace bramble::sdcard {
@@ -16,6 +19,7 @@ namespace {
 constexpr uint64_t kZstdPieceBytes = 4 << 20;
 constexpr uint64_t kXzPieceBytes = 16 << 20;
 constexpr uint64_t kXzZeroBytes = 64 << 20;
+constexpr size_t kKeptHeadBytes = 40;
 
 // A stretch of the image that is compressed as a whole.
 struct Piece {
@@ -105,6 +109,42 @@ Packed PackXz(std::string_view raw, int level) {
   return packed;
 }
 
+// A block that was packed before: SHA-256 of the rest, its size without padding, its bytes.  What
+// cannot be read, or is damaged, is not there.
+bool TakeKept(const std::filesystem::path& file, Packed& packed) {
+  const absl::StatusOr<std::string> text = ReadFile(file, 2 * kXzPieceBytes);
+  if (!text.ok() || text->size() < kKeptHeadBytes ||
+      Sha256(std::string_view(*text).substr(32)).view() != std::string_view(*text).substr(0, 32)) {
+    return false;
+  }
+  packed.unpadded_size = GetLe64(*text, 32);
+  packed.bytes = text->substr(kKeptHeadBytes);
+  std::error_code ignored;
+  std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now(), ignored);
+  return true;
+}
+
+Packed PackXzOnce(std::string_view raw, int level, const std::filesystem::path& kept) {
+  if (kept.empty()) {
+    return PackXz(raw, level);
+  }
+  const std::filesystem::path file = kept / StrCat(Sha256(raw).Hex(), "-", level, ".xz-block");
+  Packed packed;
+  packed.original = raw.size();
+  if (TakeKept(file, packed)) {
+    return packed;
+  }
+  packed = PackXz(raw, level);
+  if (packed.status.ok()) {
+    std::string rest(8, '\0');
+    PutLe<uint64_t>(rest, 0, packed.unpadded_size);
+    rest += packed.bytes;
+    // A full disk costs only time.
+    (void)WriteFileAtomically(file, StrCat(Sha256(rest).view(), rest));
+  }
+  return packed;
+}
+
 // Hands every piece, packed, to `take` in the order of the image.
 absl::Status PackPieces(ByteDevice& image, const std::vector<Piece>& pieces,
                         const std::function<Packed(std::string_view)>& pack,
@@ -165,7 +205,7 @@ absl::Status FinishXz(lzma_index* index, const ByteSink& sink) {
   return sink(ViewOf(footer, sizeof(footer)));
 }
 
-absl::Status CompressXz(ByteDevice& image, const ExtentSet& mapped, int level,
+absl::Status CompressXz(ByteDevice& image, const ExtentSet& mapped, const CompressOptions& options,
                         const ByteSink& sink) {
   lzma_stream_flags flags = {};
   flags.check = LZMA_CHECK_CRC64;
@@ -173,7 +213,9 @@ absl::Status CompressXz(ByteDevice& image, const ExtentSet& mapped, int level,
   BRAMBLE_RETURN_IF_ERROR(LzmaStatus(lzma_stream_header_encode(&flags, header), "the header"));
   BRAMBLE_RETURN_IF_ERROR(sink(ViewOf(header, sizeof(header))));
   const std::unique_ptr<lzma_index, IndexEnd> index(lzma_index_init(nullptr));
-  const auto pack = [level](std::string_view raw) { return PackXz(raw, level); };
+  const auto pack = [&options](std::string_view raw) {
+    return PackXzOnce(raw, options.level, options.kept);
+  };
   const auto take = [&](const Packed& packed) -> absl::Status {
     BRAMBLE_RETURN_IF_ERROR(
         LzmaStatus(lzma_index_append(index.get(), nullptr, packed.unpadded_size, packed.original),
@@ -196,7 +238,7 @@ absl::StatusOr<std::string> ZstdFrameOfZeros(uint64_t size, int level) {
 absl::Status CompressImage(ByteDevice& image, const ExtentSet& mapped,
                            const CompressOptions& options, const ByteSink& sink) {
   if (options.kind == Compression::kXz) {
-    return CompressXz(image, mapped, options.level, sink);
+    return CompressXz(image, mapped, options, sink);
   }
   const auto pack = [level = options.level](std::string_view raw) { return PackZstd(raw, level); };
   const auto take = [&sink](const Packed& packed) { return sink(packed.bytes); };

@@ -4,6 +4,7 @@
 // Compressed images that stock `zstd` and `xz` read, made in the time that their data takes: a hole
 // is not compressed, the bytes that stand for a stretch of zeros are made once and repeated.
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@ enum class Compression { kZstd, kXz };
 struct CompressOptions {
   Compression kind = Compression::kZstd;
   int level = 3;  // zstd 1 to 19, xz 0 to 9
+  // xz only: a directory where blocks are kept by what they hold, since packing them takes minutes
+  // and little of an image changes.  Empty: none.  The caller limits its size.
+  std::filesystem::path kept;
 };
 
 // Takes the compressed bytes in order.

@@ -6,11 +6,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <vector>
+
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/random.h"
 #include "base/status.h"
 #include "base/temporary_directory.h"
 #include "sdcard-image/disk/image_reader.h"
+#include "sdcard-image/disk/memory_device.h"
 
 namespace bramble::sdcard {
 namespace {
@@ -88,6 +93,53 @@ TEST_P(CompressTest, ADamagedFileIsRefused) {
   damaged[data_.size() / 2] ^= 1;
 
   EXPECT_TRUE(absl::IsDataLoss(BytesOfHolesIn(damaged).status()));
+}
+
+TEST(CompressKeptTest, BlocksThatWereMadeBeforeAreTakenAndDamagedOnesAreNot) {
+  const TemporaryDirectory directory;
+  ASSERT_EQ(MakeDirectories(directory / "kept"), absl::OkStatus());
+  MemoryDevice image(80 << 20);
+  SeededRandom random(3);
+  image.bytes.replace(0, 40 << 20, random.Bytes(40 << 20));
+  ExtentSet mapped;
+  mapped.Add({0, 40 << 20});
+  const auto pack = [&] {
+    std::string all;
+    EXPECT_EQ(CompressImage(image, mapped,
+                            {.kind = Compression::kXz, .level = 0, .kept = directory / "kept"},
+                            [&all](std::string_view bytes) {
+                              all += bytes;
+                              return absl::OkStatus();
+                            }),
+              absl::OkStatus());
+    return all;
+  };
+  const auto blocks = [&] {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(directory / "kept")) {
+      files.push_back(entry.path());
+    }
+    return files;
+  };
+  const std::string first = pack();
+  const size_t made = blocks().size();
+  EXPECT_GE(made, 3u);
+  EXPECT_EQ(pack(), first) << "from what is kept";
+  EXPECT_EQ(blocks().size(), made);
+
+  // What says that it was taken: a block with another body and a sum that fits is in the result.
+  for (const std::filesystem::path& block : blocks()) {
+    std::string bytes = ReadFile(block, 64 << 20).value();
+    bytes.back() ^= 1;
+    ASSERT_EQ(WriteFileAtomically(block, bytes), absl::OkStatus());
+  }
+  EXPECT_EQ(pack(), first) << "damaged ones are made anew";
+  for (const std::filesystem::path& block : blocks()) {
+    std::string rest = ReadFile(block, 64 << 20).value().substr(32);
+    rest.back() ^= 1;
+    ASSERT_EQ(WriteFileAtomically(block, StrCat(Sha256(rest).view(), rest)), absl::OkStatus());
+  }
+  EXPECT_NE(pack(), first) << "they are taken, not made";
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, CompressTest,

@@ -22,6 +22,8 @@ class FaultyDevice : public MemoryDevice {
   uint64_t real_bytes = UINT64_MAX;
   // Reads give an error from here on.
   uint64_t unreadable_from = UINT64_MAX;
+  // Reads end here: what is beyond does not come.
+  uint64_t short_from = UINT64_MAX;
 
   uint64_t bytes_written = 0;
 
@@ -40,6 +42,9 @@ class FaultyDevice : public MemoryDevice {
   absl::Status ReadAt(uint64_t offset, char* out, size_t size) override {
     if (offset + size > unreadable_from) {
       return absl::DataLossError("memory: Input/output error");
+    }
+    if (offset + size > short_from) {
+      return absl::OutOfRangeError("memory: it ends there");
     }
     return MemoryDevice::ReadAt(offset % real_bytes, out, size);
   }

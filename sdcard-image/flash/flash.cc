@@ -7,9 +7,12 @@
 #include <memory>
 
 #include "base/status.h"
+#include "base/units.h"
 #include "sdcard-image/disk/bmap_check.h"
 #include "sdcard-image/disk/ext4.h"
 #include "sdcard-image/disk/mbr.h"
+
+#include "absl/strings/str_format.h"
 
 namespace bramble::sdcard {
 namespace {
@@ -128,6 +131,7 @@ class Flasher {
     }
     BRAMBLE_RETURN_IF_ERROR(WriteImage());
     Wait();
+    ShowProgress();
     for (size_t i = 0; i < targets_.size(); ++i) {
       Target& target = *targets_[i];
       if (!target.failed()) {
@@ -231,10 +235,10 @@ class Flasher {
   // Gives the batch to every card; they write while the next one is decoded.
   void Start() {
     Wait();
-    if (options_.progress) {
-      options_.progress({.done = at_, .total = image_.size().value_or(0)});
-    }
+    ShowProgress();
     running_batch_ = std::move(batch_);
+    through_ = at_;
+    handed_out_ += batch_bytes_;
     batch_ = {};
     batch_bytes_ = 0;
     for (const auto& target : targets_) {
@@ -242,6 +246,16 @@ class Flasher {
       running_.push_back(std::async(  // lint: allow(threads) one card each, joined before the next
           std::launch::async, [card, this] { card->Write(running_batch_); }));
     }
+  }
+
+  // Of what was given to the cards and waited for.
+  void ShowProgress() const {
+    if (!options_.progress) {
+      return;
+    }
+    options_.progress(options_.bmap == nullptr
+                          ? FlashProgress{through_, image_.size().value_or(0)}
+                          : FlashProgress{handed_out_, options_.bmap->mapped_bytes()});
   }
 
   void Wait() {
@@ -292,6 +306,8 @@ class Flasher {
   std::string table_;  // the first sector, kept back
   ExtentSet written_;
   uint64_t at_ = 0;
+  uint64_t through_ = 0;     // of the image, by the batches that were given to the cards
+  uint64_t handed_out_ = 0;  // bytes in them
   size_t next_range_ = 0;
   Batch batch_;
   uint64_t batch_bytes_ = 0;
@@ -300,6 +316,24 @@ class Flasher {
 };
 
 }  // namespace
+
+std::string ProgressText(const FlashProgress& progress, std::chrono::nanoseconds spent,
+                         size_t cards) {
+  const auto size = [](uint64_t bytes) { return ToString(Bytes{static_cast<int64_t>(bytes)}); };
+  const double seconds = std::max(0.001, std::chrono::duration<double>(spent).count());
+  const double rate = static_cast<double>(progress.done) / seconds;
+  std::string text = StrCat(cards == 1 ? "" : StrCat(cards, " cards: "), size(progress.done));
+  if (progress.total > 0) {
+    text += StrCat(" of ", size(progress.total), ", ", progress.done * 100 / progress.total, " %");
+  }
+  text += absl::StrFormat(", %.1f MB/s", rate / 1e6);
+  if (progress.total > 0 && progress.done > 0) {
+    const double left =
+        static_cast<double>(progress.total - std::min(progress.done, progress.total));
+    text += absl::StrFormat(", %.0f s left", left / rate);
+  }
+  return text;
+}
 
 absl::StatusOr<std::vector<FlashResult>> Flash(ImageReader& image,
                                                const std::vector<ByteDevice*>& devices,

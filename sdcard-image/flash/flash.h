@@ -5,6 +5,7 @@
 // decoding.  The partition table goes last, so that a card that was interrupted does not boot
 // half-written; `delta` then goes on where it ended, since it writes only what differs.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -21,9 +22,13 @@ namespace bramble::sdcard {
 inline constexpr uint64_t kFlashPieceBytes = 4 << 20;
 
 struct FlashProgress {
-  uint64_t done = 0;   // bytes of the image that every card has been through
-  uint64_t total = 0;  // 0: not known yet
+  uint64_t done = 0;   // bytes that every card has been through: with a block map of what it maps
+  uint64_t total = 0;  // 0: not known
 };
+
+// "3 cards: 512MiB of 2GiB, 25 %, 21.3 MB/s, 75 s left".  Pure.
+std::string ProgressText(const FlashProgress& progress, std::chrono::nanoseconds spent,
+                         size_t cards);
 
 struct FlashOptions {
   bool delta = false;  // read first, and write the pieces of 4 MiB that differ

@@ -139,6 +139,52 @@ TEST_F(FlashTest, ReadErrorsFailTheCard) {
   EXPECT_TRUE(absl::IsDataLoss(FlashOne(card_).status));
 }
 
+TEST_F(FlashTest, ACardThatReturnsShortFailsAndStaysUnbootable) {
+  card_.short_from = 25 << 20;
+  const FlashResult result = FlashOne(card_);
+  EXPECT_TRUE(absl::IsOutOfRange(result.status)) << result.status;
+  EXPECT_FALSE(ParseMbr(card_.bytes.substr(0, kMbrBytes)).ok());
+}
+
+TEST_F(FlashTest, ACardThatDisappearsAtAnyWriteFailsAndStaysUnbootable) {
+  int writes = 0;
+  for (; writes < 100; ++writes) {
+    FaultyDevice card(kBytes, 'o');
+    card.writes_until_gone = writes;
+    if (FlashOne(card).status.ok()) {
+      break;
+    }
+    EXPECT_FALSE(ParseMbr(card.bytes.substr(0, kMbrBytes)).ok()) << "gone after " << writes;
+  }
+  EXPECT_GT(writes, 5) << "it takes some writes to make a card";
+  EXPECT_LT(writes, 100);
+}
+
+TEST_F(FlashTest, ProgressCountsWhatCardsHaveBeenThrough) {
+  const Bmap bmap = MapOf(image_);
+  std::vector<FlashProgress> seen;
+  FlashOptions options{.bmap = &bmap};
+  options.progress = [&seen](const FlashProgress& progress) { seen.push_back(progress); };
+
+  EXPECT_EQ(FlashOne(card_, options).status, absl::OkStatus());
+
+  ASSERT_FALSE(seen.empty());
+  EXPECT_EQ(seen.front().done, 0u) << "nothing is written yet";
+  EXPECT_EQ(seen.back().done, bmap.mapped_bytes() - kMbrBytes) << "the table goes last";
+  EXPECT_EQ(seen.back().total, bmap.mapped_bytes());
+}
+
+TEST(ProgressTextTest, SaysHowMuchHowFastAndHowLongStill) {
+  const FlashProgress half{.done = 512 << 20, .total = 1024 << 20};
+  EXPECT_EQ(ProgressText(half, std::chrono::seconds(20), 1),
+            "512MiB of 1GiB, 50 %, 26.8 MB/s, 20 s left");
+  EXPECT_EQ(ProgressText(half, std::chrono::seconds(20), 3),
+            "3 cards: 512MiB of 1GiB, 50 %, 26.8 MB/s, 20 s left");
+  EXPECT_EQ(ProgressText({.done = 0, .total = 1 << 20}, std::chrono::seconds(1), 1),
+            "0B of 1MiB, 0 %, 0.0 MB/s");
+  EXPECT_EQ(ProgressText({.done = 1 << 20}, std::chrono::seconds(1), 1), "1MiB, 1.0 MB/s");
+}
+
 TEST_F(FlashTest, DeltaWritesOnlyThePiecesThatDiffer) {
   ASSERT_EQ(FlashOne(card_).status, absl::OkStatus());
   image_.bytes()[21 << 20] ^= 1;

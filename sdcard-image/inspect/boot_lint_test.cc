@@ -96,6 +96,60 @@ TEST_F(BootLintTest, DeviceTreesAndDriversOfEachBoardAreThere) {
   EXPECT_THAT(Findings(), HasSubstr("no driver for card of pi-test (sdhci_iproc)"));
 }
 
+TEST_F(BootLintTest, AnExtendedPartitionIsOfTheTypeThatBootRomsKnow) {
+  facts_.mbr->partitions[3] = {.type = 0x0f, .start_sector = 8192, .sectors = 8192};
+  EXPECT_THAT(Findings(), HasSubstr("partition 4 is an extended one of type 0x0f"));
+  facts_.mbr->partitions[3].type = 0x05;
+  EXPECT_THAT(Findings(), IsEmpty());
+}
+
+TEST_F(BootLintTest, AProtectiveEntryOfGptInTheFirstSlotIsSeen) {
+  facts_.mbr->partitions[0].type = kMbrGptProtective;
+  EXPECT_THAT(Findings(), HasSubstr("slot 1 of the partition table is GPT's"));
+}
+
+TEST_F(BootLintTest, PartitionsOffTheLinesAreOnlyAWarning) {
+  facts_.mbr->partitions[0].start_sector += 1;
+  const std::vector<Finding> findings = LintBoot(facts_, {board_});
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].weight, Finding::Weight::kWarning);
+  EXPECT_THAT(findings[0].what, HasSubstr("partition 1 does not begin and end on a line"));
+}
+
+TEST_F(BootLintTest, ABootPartitionThatIsNoFat32IsAllThatIsSaid) {
+  facts_.boot_problem = "it is FAT16";
+  facts_.files.clear();
+  EXPECT_EQ(Findings(), "it is FAT16: the first partition must be FAT32: make the image anew\n");
+}
+
+TEST_F(BootLintTest, ConfigTxtMustBeThereAndNameAKernel) {
+  facts_.config_txt = "arm_64bit=1\n";
+  EXPECT_THAT(Findings(), HasSubstr("config.txt names no kernel and none of the usual names"));
+  facts_.files["kernel8.img"] = 1;
+  EXPECT_THAT(Findings(), IsEmpty()) << "the firmware takes that one by itself";
+  facts_.files.erase("config.txt");
+  EXPECT_THAT(Findings(), HasSubstr("no config.txt on the boot partition"));
+}
+
+TEST_F(BootLintTest, A64BitKernelNeedsA64BitStart) {
+  facts_.config_txt += "arm_64bit=0\n";
+  EXPECT_THAT(Findings(), HasSubstr("arm_64bit=0, and pi-test has a 64-bit kernel"));
+  board_.architecture = "armhf";
+  EXPECT_THAT(Findings(), IsEmpty());
+}
+
+TEST_F(BootLintTest, FilesThatAreEmptyAreSeen) {
+  facts_.files["start.elf"] = 0;
+  facts_.files["bcm2837-rpi-3-b.dtb"] = 0;
+  EXPECT_THAT(Findings(), HasSubstr("start.elf is empty"));
+  EXPECT_THAT(Findings(), HasSubstr("bcm2837-rpi-3-b.dtb is empty"));
+}
+
+TEST_F(BootLintTest, DriversThatCannotBeSeenAreNotMissed) {
+  facts_.drivers.reset();
+  EXPECT_THAT(Findings(), IsEmpty());
+}
+
 TEST_F(BootLintTest, ASecondKernelMustHaveRoom) {
   facts_.boot_free_bytes = 20 << 20;
   EXPECT_THAT(Findings(), HasSubstr("a second kernel needs 39"));

@@ -154,6 +154,25 @@ void AddDrivers(std::string_view listing, std::set<std::string>& drivers) {
   }
 }
 
+absl::StatusOr<Sha256Digest> ImageDigest(const std::filesystem::path& image) {
+  BRAMBLE_ASSIGN_OR_RETURN(const auto reader, ImageReader::Open(image));
+  const std::string zeros(kUnitBytes, '\0');
+  Sha256Stream hash;
+  while (true) {
+    BRAMBLE_ASSIGN_OR_RETURN(const auto piece, reader->Next());
+    if (!piece.has_value()) {
+      return hash.Finish();
+    }
+    if (!piece->hole) {
+      hash.Update(*piece->bytes);
+      continue;
+    }
+    for (uint64_t left = piece->size; left > 0; left -= std::min(left, kUnitBytes)) {
+      hash.Update(std::string_view(zeros).substr(0, std::min(left, kUnitBytes)));
+    }
+  }
+}
+
 std::vector<std::string> ClaimedBoards(const ImageFacts& facts) {
   const absl::StatusOr<ConfigFile> info = ConfigFile::Parse(facts.image_info, "image.toml");
   if (!info.ok()) {
@@ -195,7 +214,8 @@ absl::StatusOr<ImageFacts> InspectImage(const std::filesystem::path& image,
     if (part.entry.type == 0) {
       continue;
     }
-    part.aligned = part.entry.offset() % kUnitBytes == 0 && part.entry.end() % kUnitBytes == 0;
+    part.start_aligned = part.entry.offset() % kUnitBytes == 0;
+    part.end_aligned = part.entry.end() % kUnitBytes == 0;
     part.holds = "nothing known";
     if (part.entry.end() <= facts.bytes) {
       DeviceWindow window(*device, part.entry.offset(), part.entry.bytes());

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/hash.h"
 #include "sdcard-image/disk/ext4.h"
 #include "sdcard-image/inspect/boot_lint.h"
 
@@ -21,7 +22,8 @@ struct PartitionFacts {
   std::string holds;  // "FAT32", "ext4", "swap", "nothing known"
   std::string label;
   std::optional<uint64_t> free_bytes;
-  bool aligned = false;  // both ends on a line of 4 MiB
+  bool start_aligned = false;  // on a line of 4 MiB
+  bool end_aligned = false;
 };
 
 struct ImageFacts {
@@ -39,6 +41,9 @@ struct ImageFacts {
 // first. For the drivers of the kernel it asks debugfs (e2fsprogs), where that is installed.
 absl::StatusOr<ImageFacts> InspectImage(const std::filesystem::path& image,
                                         const std::filesystem::path& scratch);
+
+// SHA-256 of all bytes of `image`, unpacked.  Cost: reading it, and hashing its holes.
+absl::StatusOr<Sha256Digest> ImageDigest(const std::filesystem::path& image);
 
 // The boards that an image of ours says it is for; empty for others.
 std::vector<std::string> ClaimedBoards(const ImageFacts& facts);

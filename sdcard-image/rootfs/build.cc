@@ -6,6 +6,7 @@
 #include "base/config.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "base/undo.h"
 #include "sdcard-image/disk/card_image.h"
 #include "sdcard-image/inspect/boot_lint.h"
 #include "sdcard-image/rootfs/boot_files.h"
@@ -58,12 +59,11 @@ absl::Status Judge(const BuildOptions& options, const Layout& layout, const Card
 }
 
 std::string ImageInfo(const BuildOptions& options, const std::string& digest) {
-  std::string text = StrCat(
-      "# How this image was made.\nboard = \"", options.board.name, "\"\nsuite = \"",
-      options.suite.empty() ? options.board.suites.front() : options.suite, "\"\narchitecture = \"",
-      options.board.architecture, "\"\nsource_date_epoch = ", options.time_s, "\ntree = \"", digest,
-      "\"\ncard_bytes = ", options.card_bytes, "\nswap_bytes = ", options.swap_bytes,
-      "\npackages = [");
+  std::string text = StrCat("# How this image was made.\nboard = \"", options.board.name,
+                            "\"\nsuite = \"", SuiteOf(options), "\"\narchitecture = \"",
+                            options.board.architecture, "\"\nsource_date_epoch = ", options.time_s,
+                            "\ntree = \"", digest, "\"\ncard_bytes = ", options.card_bytes,
+                            "\nswap_bytes = ", options.swap_bytes, "\npackages = [");
   for (size_t i = 0; i < options.packages.size(); ++i) {
     text += StrCat(i == 0 ? "" : ", ", "\"", options.packages[i], "\"");
   }
@@ -88,6 +88,19 @@ absl::StatusOr<Layer> LoadLayer(const std::filesystem::path& directory) {
   return layer;
 }
 
+std::string SuiteOf(const BuildOptions& options) {
+  return options.suite.empty() ? options.board.suites.front() : options.suite;
+}
+
+std::string KernelSuiteOf(const BuildOptions& options) {
+  std::string suite =
+      options.kernel_suite.empty() ? options.board.kernel_suite : options.kernel_suite;
+  if (const size_t at = suite.find("SUITE"); at != std::string::npos) {
+    suite.replace(at, 5, SuiteOf(options));
+  }
+  return suite;
+}
+
 absl::Status CheckBuild(const BuildOptions& options) {
   const std::vector<std::string>& suites = options.board.suites;
   if (!options.suite.empty() &&
@@ -100,6 +113,11 @@ absl::Status CheckBuild(const BuildOptions& options) {
                                              ": it has no kernel that drives ",
                                              options.board.summary, "; take ", known));
   }
+  if (const std::string kernel = KernelSuiteOf(options);
+      !kernel.empty() && !IsPackageName(kernel)) {
+    return absl::InvalidArgumentError(
+        StrCat("--kernel-suite: \"", kernel, "\" is no suite such as trixie-backports"));
+  }
   for (const std::string& name : options.packages) {
     if (!IsPackageName(name)) {
       return absl::InvalidArgumentError(
@@ -110,8 +128,11 @@ absl::Status CheckBuild(const BuildOptions& options) {
   return PlanLayout({.card_bytes = options.card_bytes, .swap_bytes = options.swap_bytes}).status();
 }
 
-absl::StatusOr<std::vector<std::filesystem::path>> Build(const BuildOptions& options) {
+absl::StatusOr<std::vector<std::filesystem::path>> Build(BuildOptions options) {
   BRAMBLE_RETURN_IF_ERROR(CheckBuild(options));
+  if (options.mirror.empty()) {
+    BRAMBLE_ASSIGN_OR_RETURN(options.mirror, OwnMirror());
+  }
   BRAMBLE_RETURN_IF_ERROR(MakeDirectories(options.out));
   BRAMBLE_RETURN_IF_ERROR(MakeDirectories(options.cache));
   BRAMBLE_ASSIGN_OR_RETURN(const std::string inputs, DigestOfTree(options));
@@ -120,6 +141,13 @@ absl::StatusOr<std::vector<std::filesystem::path>> Build(const BuildOptions& opt
   const std::string partuuid = PartUuid(ids.disk_id, kRootSlot + 1);
   BRAMBLE_ASSIGN_OR_RETURN(const RootTree tree,
                            MakeRootTree(options, FirmwareDefaults(options.board, partuuid)));
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string packages, PackagesDigest(tree.path));
+  if (!options.packages_digest.empty() && packages != options.packages_digest) {
+    return absl::FailedPreconditionError(
+        "the Debian that the manifest was written with had other packages (its .spdx.json lists "
+        "them): name a mirror of that day by --mirror, or take [made_of] out of the manifest");
+  }
+  options.packages_digest = packages;
   BRAMBLE_ASSIGN_OR_RETURN(
       std::vector<BootFile> files,
       GatherBootFiles(options.board, tree.path, options.data / "initramfs-init", partuuid));
@@ -164,8 +192,14 @@ absl::Status Assemble(const AssembleOptions& options) {
     return absl::NotFoundError(StrCat(options.boot.string(), ": ", error.message()));
   }
   BRAMBLE_ASSIGN_OR_RETURN(const ExtentSet mapped, MakeCardImage(card, options.out));
+  std::vector<std::filesystem::path> made = {options.out, options.out.string() + ".bmap"};
+  Undo undo;
+  undo.Add([&made] { RemoveFiles(made); });
   BRAMBLE_RETURN_IF_ERROR(WriteBmap(options.out, mapped));
-  return WritePacked(options.out, mapped, {.zstd = options.zstd, .xz = options.xz}).status();
+  BRAMBLE_RETURN_IF_ERROR(
+      WritePacked(options.out, mapped, {.zstd = options.zstd, .xz = options.xz}, made));
+  undo.Cancel();
+  return absl::OkStatus();
 }
 
 }  // namespace bramble::sdcard

@@ -8,20 +8,24 @@
 
 #include "base/certificate.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/encoding.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/status.h"
 #include "base/undo.h"
+#include "sdcard-image/card/card_settings.h"
 #include "sdcard-image/disk/bmap.h"
 #include "sdcard-image/disk/compress.h"
+#include "sdcard-image/rootfs/kept_files.h"
 
 namespace bramble::sdcard {
 namespace {
 
 constexpr int kZstdLevel = 3;
 constexpr int kXzLevel = 6;
+constexpr uint64_t kMaxKeptBytes = uint64_t{2} << 30;
 constexpr size_t kMaxStatusBytes = 64 << 20;
 
 // Compresses into a file beside; a half of it is removed.
@@ -53,6 +57,16 @@ absl::StatusOr<std::string> HashOf(const std::filesystem::path& path) {
   return hash.Finish().Hex();
 }
 
+// Where packed pieces of images are kept for the next build; "" where it cannot be.
+std::filesystem::path KeptBlocks(const BuildOptions& options) {
+  const std::filesystem::path kept = options.cache / "blocks";
+  if (!MakeDirectories(kept).ok()) {
+    return {};
+  }
+  KeepNewest(kept, kMaxKeptBytes);
+  return kept;
+}
+
 // Imager writes every byte of what it unpacks: an image that ends where its files do.
 absl::Status WriteImagerImage(const BuildOptions& options, const LayoutOptions& sizes,
                               CardImageOptions card, const std::string& name,
@@ -62,15 +76,16 @@ absl::Status WriteImagerImage(const BuildOptions& options, const LayoutOptions& 
   small.card_bytes = MinimumCardBytes(small);
   BRAMBLE_ASSIGN_OR_RETURN(card.layout, PlanLayout(small));
   const std::filesystem::path image = options.out / (name + "-imager.img");
-  BRAMBLE_ASSIGN_OR_RETURN(const ExtentSet mapped, MakeCardImage(card, image));
   Undo undo;
   undo.Add([image] { ::unlink(image.c_str()); });
+  BRAMBLE_ASSIGN_OR_RETURN(const ExtentSet mapped, MakeCardImage(card, image));
   const std::filesystem::path packed = image.string() + ".xz";
   ImagerEntry entry;
   {
     BRAMBLE_ASSIGN_OR_RETURN(const auto file, FileDevice::Open(image, FileDevice::Mode::kRead));
-    BRAMBLE_RETURN_IF_ERROR(
-        WriteCompressed(*file, mapped, {.kind = Compression::kXz, .level = kXzLevel}, packed));
+    BRAMBLE_RETURN_IF_ERROR(WriteCompressed(
+        *file, mapped, {.kind = Compression::kXz, .level = kXzLevel, .kept = KeptBlocks(options)},
+        packed));
     entry.extract_bytes = file->size();
   }
   made.push_back(packed);
@@ -79,7 +94,7 @@ absl::Status WriteImagerImage(const BuildOptions& options, const LayoutOptions& 
   entry.download_bytes = std::filesystem::file_size(packed);
   entry.name = "Bramble node: " + options.board.name;
   entry.description = "A node of a Bramble cluster for " + options.board.summary;
-  entry.url = packed.filename().string();
+  entry.url = ImagerUrl(options.url, packed);
   entry.architecture = options.board.architecture;
   entry.time_s = options.time_s;
   const std::filesystem::path list = options.out / (name + ".rpi-imager-manifest");
@@ -116,10 +131,8 @@ absl::Status WriteBmap(const std::filesystem::path& image, const ExtentSet& mapp
   return WriteFileAtomically(image.string() + ".bmap", FormatBmap(bmap));
 }
 
-absl::StatusOr<std::vector<std::filesystem::path>> WritePacked(const std::filesystem::path& image,
-                                                               const ExtentSet& mapped,
-                                                               Packings wanted) {
-  std::vector<std::filesystem::path> made;
+absl::Status WritePacked(const std::filesystem::path& image, const ExtentSet& mapped,
+                         Packings wanted, std::vector<std::filesystem::path>& made) {
   BRAMBLE_ASSIGN_OR_RETURN(const auto file, FileDevice::Open(image, FileDevice::Mode::kRead));
   if (wanted.zstd) {
     made.push_back(image.string() + ".zst");
@@ -128,37 +141,52 @@ absl::StatusOr<std::vector<std::filesystem::path>> WritePacked(const std::filesy
   }
   if (wanted.xz) {
     made.push_back(image.string() + ".xz");
-    BRAMBLE_RETURN_IF_ERROR(
-        WriteCompressed(*file, mapped, {.kind = Compression::kXz, .level = kXzLevel}, made.back()));
+    BRAMBLE_RETURN_IF_ERROR(WriteCompressed(
+        *file, mapped, {.kind = Compression::kXz, .level = kXzLevel, .kept = wanted.kept},
+        made.back()));
   }
-  return made;
+  return absl::OkStatus();
+}
+
+void RemoveFiles(const std::vector<std::filesystem::path>& files) {
+  for (const std::filesystem::path& file : files) {
+    ::unlink(file.c_str());
+  }
 }
 
 absl::StatusOr<std::vector<std::filesystem::path>> WriteOutputs(const BuildOptions& options,
                                                                 const LayoutOptions& sizes,
                                                                 CardImageOptions card) {
   const std::string name = "bramble-" + options.board.name;
+  const std::filesystem::path image = options.out / (name + ".img");
+  for (const char* suffix : {".img.bmap", ".img.zst", ".img.xz", ".spdx.json", "-imager.img.xz",
+                             ".rpi-imager-manifest", ".toml", ".settings.toml"}) {
+    RemoveFiles({options.out / (name + suffix), options.out / (name + suffix + ".part")});
+  }
+  RemoveFiles({options.out / "SHA256SUMS", options.out / "SHA256SUMS.sig"});
   std::vector<std::filesystem::path> made;
   Undo undo;
-  undo.Add([&made] {
-    for (const std::filesystem::path& path : made) {
-      ::unlink(path.c_str());
-    }
-  });
-  const std::filesystem::path image = options.out / (name + ".img");
+  undo.Add([&made] { RemoveFiles(made); });
   options.say("writing the image");
   BRAMBLE_ASSIGN_OR_RETURN(const ExtentSet mapped, MakeCardImage(card, image));
   made.push_back(image);
-  BRAMBLE_RETURN_IF_ERROR(WriteBmap(image, mapped));
   made.push_back(image.string() + ".bmap");
-  options.say("compressing");
-  BRAMBLE_ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> packed,
-                           WritePacked(image, mapped, {.zstd = options.zstd, .xz = options.xz}));
-  made.insert(made.end(), packed.begin(), packed.end());
+  BRAMBLE_RETURN_IF_ERROR(WriteBmap(image, mapped));
+  if (options.zstd || options.xz) {
+    options.say("compressing");
+  }
+  BRAMBLE_RETURN_IF_ERROR(WritePacked(
+      image, mapped, {.zstd = options.zstd, .xz = options.xz, .kept = KeptBlocks(options)}, made));
   BRAMBLE_ASSIGN_OR_RETURN(const std::string status,
                            ReadFile(card.root_tree / "var/lib/dpkg/status", kMaxStatusBytes));
-  made.push_back(options.out / (name + ".spdx.json"));
-  BRAMBLE_RETURN_IF_ERROR(WriteFileAtomically(made.back(), SpdxOf(status, name, options.time_s)));
+  const auto write = [&](const std::string& file, const std::string& text) {
+    made.push_back(options.out / file);
+    return WriteFileAtomically(made.back(), text);
+  };
+  BRAMBLE_RETURN_IF_ERROR(write(name + ".spdx.json", SpdxOf(status, name, options.time_s)));
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string settings, FormatCardSettings(options.settings));
+  BRAMBLE_RETURN_IF_ERROR(write(name + ".settings.toml", WithoutSecrets(settings)));
+  BRAMBLE_RETURN_IF_ERROR(write(name + ".toml", ManifestOf(options, name + ".settings.toml")));
   if (options.imager) {
     options.say("making the small image for Raspberry Pi Imager");
     BRAMBLE_RETURN_IF_ERROR(WriteImagerImage(options, sizes, std::move(card), name, made));
@@ -168,12 +196,72 @@ absl::StatusOr<std::vector<std::filesystem::path>> WriteOutputs(const BuildOptio
   return made;
 }
 
+std::string ManifestOf(const BuildOptions& options, const std::string& settings) {
+  const auto paths = [](const auto& all) {
+    std::vector<std::string> texts;
+    for (const auto& each : all) {
+      texts.push_back(each.string());
+    }
+    return TomlText(texts);
+  };
+  std::vector<std::filesystem::path> layers;
+  for (size_t i = 1; i < options.layers.size(); ++i) {  // the first is ours, and always there
+    layers.push_back(options.layers[i].directory);
+  }
+  std::vector<std::string> formats;
+  for (const auto& [wanted, format] :
+       {std::pair(options.zstd, "zst"), {options.xz, "xz"}, {options.imager, "imager"}}) {
+    if (wanted) {
+      formats.emplace_back(format);
+    }
+  }
+  if (formats.empty()) {
+    formats.emplace_back("img");
+  }
+  std::string text = StrCat(
+      "# Builds this image again: bramble sdcard build --manifest FILE --out DIR\n"
+      "# Secrets (join token, Wi-Fi password) are not kept; name them again by flags.\n"
+      "board = ",
+      TomlText(options.board.name), "\nsuite = ", TomlText(SuiteOf(options)));
+  if (const std::string kernel = KernelSuiteOf(options); !kernel.empty()) {
+    text += StrCat("\nkernel_suite = ", TomlText(kernel));
+  }
+  if (!options.url.empty()) {
+    text += StrCat("\nurl = ", TomlText(options.url));
+  }
+  return StrCat(
+      text, "\nmirror = ", TomlText(options.mirror), "\npackages = ", TomlText(options.packages),
+      "\nlayers = ", paths(layers), "\ndebs = ", paths(options.debs),
+      "\nformats = ", TomlText(formats), "\nsize = ", TomlText(StrCat(options.card_bytes, "B")),
+      "\nswap = ", TomlText(StrCat(options.swap_bytes, "B")), "\nsettings = ", TomlText(settings),
+      "\nsource_date_epoch = ", options.time_s,
+      "\n\n# Without it, whatever the mirror has by now is taken.\n[made_of]\npackages = ",
+      TomlText(options.packages_digest), "\n");
+}
+
+std::string ImagerUrl(const std::string& base, const std::filesystem::path& file) {
+  if (!base.empty()) {
+    return StrCat(base, base.ends_with('/') ? "" : "/", PercentEncode(file.filename().string()));
+  }
+  std::string url = "file://";
+  for (const auto& part : file) {
+    if (part != "/") {
+      url += StrCat("/", PercentEncode(part.string()));
+    }
+  }
+  return url;
+}
+
 std::string SpdxOf(std::string_view dpkg_status, const std::string& name, int64_t time_s) {
   json::array packages;
+  json::array relationships;
   std::istringstream lines{std::string(dpkg_status)};
   std::string line, package, version, architecture, state;
   const auto finish = [&] {
     if (!package.empty() && state.ends_with(" installed")) {
+      relationships.push_back({{"spdxElementId", "SPDXRef-DOCUMENT"},
+                               {"relationshipType", "DESCRIBES"},
+                               {"relatedSpdxElement", StrCat("SPDXRef-", HexEncode(package))}});
       packages.push_back(
           {{"SPDXID", StrCat("SPDXRef-", HexEncode(package))},
            {"name", package},
@@ -218,7 +306,8 @@ std::string SpdxOf(std::string_view dpkg_status, const std::string& name, int64_
       {"documentNamespace",
        StrCat("https://bramble.invalid/spdx/", name, "-", Sha256(dpkg_status).Hex().substr(0, 16))},
       {"creationInfo", {{"created", created}, {"creators", json::array{"Tool: bramble"}}}},
-      {"packages", std::move(packages)}};
+      {"packages", std::move(packages)},
+      {"relationships", std::move(relationships)}};
   return json::serialize(document) + "\n";
 }
 

@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <sstream>
 
@@ -13,6 +15,8 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "base/subprocess.h"
+#include "base/undo.h"
+#include "sdcard-image/rootfs/kept_files.h"
 
 namespace bramble::sdcard {
 namespace {
@@ -21,6 +25,7 @@ constexpr size_t kMaxFileBytes = 256 << 20;
 constexpr std::chrono::minutes kBootstrapLimit{60};
 constexpr std::chrono::minutes kComposeLimit{20};
 constexpr size_t kMaxTalkBytes = 64 << 20;
+constexpr uint64_t kMaxDownloadBytes = uint64_t{2} << 30;
 
 // "libc6 (>= 2.36), systemd | runit" -> libc6, systemd.
 std::vector<std::string> DependencyNames(std::string_view depends) {
@@ -67,26 +72,6 @@ absl::Status AddDirectoryDigest(const std::filesystem::path& directory, Sha256St
   return absl::OkStatus();
 }
 
-std::string Suite(const BuildOptions& options) {
-  return options.suite.empty() ? options.board.suites.front() : options.suite;
-}
-
-// This machine's own mirror of Debian, of whatever release, as apt knows it.
-absl::StatusOr<std::string> Mirror(const BuildOptions& options) {
-  if (!options.mirror.empty()) {
-    return options.mirror;
-  }
-  const Command ask{.argv = {"apt-get", "indextargets", "--format", "$(REPO_URI)",
-                             "Created-By: Packages", "Component: main", "Origin: Debian"}};
-  const absl::StatusOr<std::string> text = RunCommandForOutput(ask);
-  const std::string first = text.ok() ? text->substr(0, text->find('\n')) : "";
-  if (first.empty()) {
-    return absl::FailedPreconditionError(
-        "apt here names no mirror of Debian: give one by --mirror");
-  }
-  return first;
-}
-
 std::string Joined(const std::vector<std::string>& words, char separator) {
   std::string text;
   for (const std::string& word : words) {
@@ -98,8 +83,8 @@ std::string Joined(const std::vector<std::string>& words, char separator) {
 absl::StatusOr<std::string> DigestOfBase(const BuildOptions& options) {
   BRAMBLE_ASSIGN_OR_RETURN(const std::vector<std::string> packages, PackagesOf(options));
   Sha256Stream hash;
-  hash.Update(StrCat(options.board.architecture, "\n", Suite(options), "\n", options.mirror, "\n",
-                     options.board.kernel_suite, "\n", Joined(options.board.components, ','), "\n",
+  hash.Update(StrCat(options.board.architecture, "\n", SuiteOf(options), "\n", options.mirror, "\n",
+                     KernelSuiteOf(options), "\n", Joined(options.board.components, ','), "\n",
                      Joined(packages, ','), "\n"));
   BRAMBLE_RETURN_IF_ERROR(AddFileDigest(options.data / "bootstrap", hash));
   return hash.Finish().Hex().substr(0, 24);
@@ -115,6 +100,14 @@ absl::Status BootstrapFailure(const absl::Status& status, const std::string& tal
   };
   if (const std::string line = line_with("Unable to locate package"); !line.empty()) {
     return absl::NotFoundError(StrCat(line, ": see --packages, and the layers' lists"));
+  }
+  if (const std::string line = line_with("was not found"); !line.empty()) {
+    return absl::NotFoundError(StrCat(line, ": see --kernel-suite"));
+  }
+  for (const char* sign : {"No space left on device", "have enough free space"}) {
+    if (const std::string line = line_with(sign); !line.empty()) {
+      return absl::ResourceExhaustedError(StrCat("the disk is full: ", line));
+    }
   }
   for (const char* sign : {"Could not resolve", "Could not connect", "Connection refused",
                            "Connection timed out", "Failed to fetch", "Temporary failure"}) {
@@ -142,64 +135,147 @@ absl::StatusOr<std::string> AptOptions(const std::filesystem::path& file) {
   return file.string();
 }
 
-absl::StatusOr<std::filesystem::path> MakeBase(const BuildOptions& options) {
-  BRAMBLE_ASSIGN_OR_RETURN(const std::string digest, DigestOfBase(options));
-  const std::filesystem::path base = options.cache / StrCat("base-", digest, ".tar.zst");
-  if (std::filesystem::exists(base)) {
-    return base;
+// Runs a program whose mounts are its own, and all of whose descendants end when it does: also
+// when this program is killed, which ends it.
+std::vector<std::string> Contained(std::vector<std::string> argv) {
+  std::vector<std::string> all = {"unshare", "--mount", "--pid", "--fork", "--kill-child", "--"};
+  all.insert(all.end(), std::make_move_iterator(argv.begin()), std::make_move_iterator(argv.end()));
+  return all;
+}
+
+// Ours, with a directory of the build's own for what is temporary.
+std::vector<std::string> EnvironmentWith(const std::filesystem::path& work) {
+  std::vector<std::string> all = {"TMPDIR=" + work.string()};
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    if (!std::string_view(*entry).starts_with("TMPDIR=")) {
+      all.emplace_back(*entry);
+    }
   }
-  options.say(StrCat("installing Debian ", Suite(options), " for ", options.board.architecture,
-                     " (minutes the first time; then it is kept)"));
-  BRAMBLE_ASSIGN_OR_RETURN(const std::string mirror, Mirror(options));
-  BRAMBLE_ASSIGN_OR_RETURN(const std::vector<std::string> packages, PackagesOf(options));
-  const std::string apt_conf = options.cache / StrCat("apt-", digest, ".conf");
-  BRAMBLE_RETURN_IF_ERROR(AptOptions(apt_conf).status());
-  const std::string part = base.string() + ".part";
-  const std::string components = Joined(options.board.components, ' ');
-  Command command;
-  command.argv = {
+  return all;
+}
+
+std::string ShellQuoted(const std::string& text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return quoted + "'";
+}
+
+std::string SourceLine(const BuildOptions& options, const std::string& suite) {
+  return StrCat("deb ", options.mirror, " ", suite, " ", Joined(options.board.components, ' '));
+}
+
+std::vector<std::string> BootstrapCommand(const BuildOptions& options,
+                                          const std::vector<std::string>& packages,
+                                          const std::filesystem::path& downloads,
+                                          const std::filesystem::path& apt_conf,
+                                          const std::filesystem::path& out) {
+  // The kernel, and what it depends on, from its own suite; all else from the image's.
+  const std::string kernel_suite = KernelSuiteOf(options);
+  std::vector<std::string> wanted = packages;
+  for (std::string& name : wanted) {
+    if (name == options.board.kernel_package && !kernel_suite.empty()) {
+      name += "/" + kernel_suite;
+    }
+  }
+  const std::string hook = ShellQuoted((options.data / "bootstrap").string());
+  std::vector<std::string> argv = {
       "mmdebstrap",
       "--variant=extract",
       StrCat("--architectures=", options.board.architecture),
-      StrCat("--aptopt=", apt_conf),
+      StrCat("--aptopt=", apt_conf.string()),
       "--include=?essential",
-      StrCat("--include=", Joined(packages, ',')),
-      StrCat("--setup-hook=", (options.data / "bootstrap").string(), " setup \"$1\""),
-      StrCat("--extract-hook=", (options.data / "bootstrap").string(), " extract \"$1\""),
+      StrCat("--include=", Joined(wanted, ',')),
+      StrCat("--setup-hook=", hook, " setup \"$1\""),
+      StrCat("--setup-hook=sync-in ", ShellQuoted(downloads.string()), " /var/cache/apt/archives"),
+      StrCat("--extract-hook=sync-out /var/cache/apt/archives ", ShellQuoted(downloads.string())),
+      StrCat("--extract-hook=", hook, " extract \"$1\" ", Joined(wanted, ' ')),
       "--format=tar",
-      Suite(options),
-      part,
-      StrCat("deb ", mirror, " ", Suite(options), " ", components)};
-  if (!options.board.kernel_suite.empty()) {
-    std::string suite = options.board.kernel_suite;
-    if (const size_t at = suite.find("SUITE"); at != std::string::npos) {
-      suite.replace(at, 5, Suite(options));
-    }
-    command.argv.push_back(StrCat("deb ", mirror, " ", suite, " ", components));
-    // Backports are taken only when asked for.
-    command.argv.push_back("--aptopt=APT::Default-Release \"" + suite + "\"");
+      SuiteOf(options),
+      out.string(),
+      SourceLine(options, SuiteOf(options))};
+  if (!kernel_suite.empty() && kernel_suite != SuiteOf(options)) {
+    argv.push_back(SourceLine(options, kernel_suite));
   }
-  if (!part.ends_with(".zst.part")) {
-    return absl::InternalError("the base has an odd name");
+  return argv;
+}
+
+absl::StatusOr<std::filesystem::path> MakeBase(const BuildOptions& options,
+                                               const std::filesystem::path& work) {
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string digest, DigestOfBase(options));
+  const std::filesystem::path base = options.cache / StrCat("base-", digest, ".tar.zst");
+  if (std::filesystem::exists(base) && !options.refresh) {
+    return base;
   }
+  options.say(StrCat("installing Debian ", SuiteOf(options), " for ", options.board.architecture,
+                     " (minutes the first time; then it is kept)"));
+  BRAMBLE_ASSIGN_OR_RETURN(const std::vector<std::string> packages, PackagesOf(options));
+  const std::filesystem::path downloads =
+      options.cache / StrCat("debs-", SuiteOf(options), "-", options.board.architecture);
+  BRAMBLE_RETURN_IF_ERROR(MakeDirectories(downloads));
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string apt_conf, AptOptions(work / "apt.conf"));
+  const std::filesystem::path plain = work / "base.tar";
+  Command command;
+  command.argv = Contained(BootstrapCommand(options, packages, downloads, apt_conf, plain));
+  command.environment = EnvironmentWith(work);
   command.deadline = kBootstrapLimit;
   command.max_output_bytes = kMaxTalkBytes;
   BRAMBLE_ASSIGN_OR_RETURN(const CommandResult result, RunCommand(command));
   const std::filesystem::path log = options.cache / "bootstrap.log";
   (void)WriteFileAtomically(log, result.err);
+  KeepNewest(downloads, kMaxDownloadBytes);
   if (absl::Status good = CheckOk(command, result); !good.ok()) {
-    std::error_code ignored;
-    std::filesystem::remove(part, ignored);
     return BootstrapFailure(good, result.err, log);
   }
+  const std::filesystem::path packed = work / "base.tar.zst";
   Command pack{
-      .argv = {"zstd", "-q", "-3", "-T0", "-f", "--rm", part, "-o", base.string() + ".new"}};
+      .argv = {"zstd", "-q", "-3", "-T0", "-f", "--rm", plain.string(), "-o", packed.string()}};
   pack.deadline = kComposeLimit;
   BRAMBLE_RETURN_IF_ERROR(RunCommandForOutput(pack).status());
   std::error_code error;
-  std::filesystem::rename(base.string() + ".new", base, error);
+  std::filesystem::rename(packed, base, error);
   return error ? absl::StatusOr<std::filesystem::path>(absl::InternalError(error.message()))
                : absl::StatusOr<std::filesystem::path>(base);
+}
+
+// What a build that was interrupted left: none is under way now.
+void ClearWork(const std::filesystem::path& cache, const std::filesystem::path& work) {
+  std::error_code ignored;
+  std::filesystem::remove_all(work, ignored);
+  for (const auto& entry : std::filesystem::directory_iterator(cache, ignored)) {
+    if (entry.path().extension() == ".part") {
+      std::filesystem::remove_all(entry.path(), ignored);
+    }
+  }
+}
+
+// The words for `compose` that say what goes into the tree, in its order.
+absl::StatusOr<std::vector<std::string>> ComposeWords(const BuildOptions& options,
+                                                      const std::vector<BootFile>& defaults,
+                                                      const std::filesystem::path& work) {
+  std::vector<std::string> words;
+  const auto add = [&words](std::string word, std::string value) {
+    words.push_back(std::move(word));
+    words.push_back(std::move(value));
+  };
+  for (const std::filesystem::path& deb : options.debs) {
+    add("--deb", deb.string());
+  }
+  for (const Layer& layer : options.layers) {
+    add("--layer", layer.directory.string());
+  }
+  for (const BootFile& file : defaults) {
+    const std::filesystem::path made = work / StrCat("default-", file.path);
+    BRAMBLE_RETURN_IF_ERROR(WriteFileAtomically(made, file.bytes));
+    add("--file", StrCat("/etc/default/", file.path, "=", made.string()));
+  }
+  for (const Layer& layer : options.layers) {
+    for (const std::string& unit : layer.enable) {
+      add("--enable", unit);
+    }
+  }
+  return words;
 }
 
 }  // namespace
@@ -244,52 +320,52 @@ absl::StatusOr<RootTree> MakeRootTree(const BuildOptions& options,
     return absl::UnavailableError(
         StrCat(options.cache.string(), ": another build is under way: wait for its end"));
   }
+  const std::filesystem::path work = options.cache / "work";
+  ClearWork(options.cache, work);
+  BRAMBLE_RETURN_IF_ERROR(MakeDirectories(work));
+  Undo undo;
+  undo.Add([&] { ClearWork(options.cache, work); });
+  BRAMBLE_ASSIGN_OR_RETURN(const std::filesystem::path base, MakeBase(options, work));
   RootTree tree;
   BRAMBLE_ASSIGN_OR_RETURN(const std::string inputs, DigestOfTree(options));
-  std::string all = inputs;
+  // A base that was made anew is another one, though it was asked for alike.
+  struct stat info;
+  if (::stat(base.c_str(), &info) != 0) {
+    return ErrnoStatus(errno, base.string());
+  }
+  std::string all = StrCat(inputs, "\n", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec);
   for (const BootFile& file : defaults) {
     all += StrCat("\n", file.path, "\n", file.bytes);
   }
-  tree.digest = Sha256(all).Hex().substr(0, 24);
-  tree.path = options.cache / StrCat("tree-", tree.digest);
+  tree.digest = inputs;
+  const std::string kind = StrCat("tree-", options.board.name, "-", SuiteOf(options), "-");
+  tree.path = options.cache / StrCat(kind, Sha256(all).Hex().substr(0, 24));
   std::error_code error;
   if (std::filesystem::exists(tree.path, error)) {
     BRAMBLE_RETURN_IF_ERROR(Measure(tree));
     return tree;
   }
-  BRAMBLE_ASSIGN_OR_RETURN(const std::filesystem::path base, MakeBase(options));
   options.say("adding our packages and layers");
   const std::filesystem::path part = tree.path.string() + ".part";
-  Command command;
-  command.argv = {(options.data / "compose").string(), base.string(), part.string(),
-                  options.board.architecture, StrCat(options.time_s)};
-  const auto add = [&command](std::string word, std::string value) {
-    command.argv.push_back(std::move(word));
-    command.argv.push_back(std::move(value));
-  };
-  for (const std::filesystem::path& deb : options.debs) {
-    add("--deb", deb.string());
-  }
-  for (const Layer& layer : options.layers) {
-    add("--layer", layer.directory.string());
-  }
-  for (const BootFile& file : defaults) {
-    const std::filesystem::path made = options.cache / StrCat("default-", file.path);
-    BRAMBLE_RETURN_IF_ERROR(WriteFileAtomically(made, file.bytes));
-    add("--file", StrCat("/etc/default/", file.path, "=", made.string()));
-  }
-  for (const Layer& layer : options.layers) {
-    for (const std::string& unit : layer.enable) {
-      add("--enable", unit);
-    }
-  }
+  BRAMBLE_ASSIGN_OR_RETURN(const std::vector<std::string> words,
+                           ComposeWords(options, defaults, work));
+  std::vector<std::string> argv = {(options.data / "compose").string(), base.string(),
+                                   part.string(), options.board.architecture,
+                                   StrCat(options.time_s)};
+  argv.insert(argv.end(), words.begin(), words.end());
+  Command command{.argv = Contained(std::move(argv)), .environment = EnvironmentWith(work)};
   command.deadline = kComposeLimit;
   command.max_output_bytes = kMaxTalkBytes;
-  BRAMBLE_RETURN_IF_ERROR(
-      Annotate(RunCommandForOutput(command).status(), "composing the root tree"));
+  BRAMBLE_ASSIGN_OR_RETURN(const CommandResult result, RunCommand(command));
+  if (const absl::Status good = CheckOk(command, result); !good.ok()) {
+    return result.err.find("No space left on device") != std::string::npos
+               ? absl::ResourceExhaustedError(
+                     StrCat(options.cache.string(), ": the disk is full: ", MessageOf(good)))
+               : Annotate(good, "composing the root tree");
+  }
   // One tree for each board and suite is enough; older ones go.
   for (const auto& entry : std::filesystem::directory_iterator(options.cache, error)) {
-    if (entry.path().filename().string().starts_with("tree-") && entry.path() != part) {
+    if (entry.path().filename().string().starts_with(kind) && entry.path() != part) {
       std::filesystem::remove_all(entry.path(), error);
     }
   }
@@ -299,6 +375,32 @@ absl::StatusOr<RootTree> MakeRootTree(const BuildOptions& options,
   }
   BRAMBLE_RETURN_IF_ERROR(Measure(tree));
   return tree;
+}
+
+absl::StatusOr<std::string> OwnMirror() {
+  const Command ask{.argv = {"apt-get", "indextargets", "--format", "$(REPO_URI)",
+                             "Created-By: Packages", "Component: main", "Origin: Debian"}};
+  const absl::StatusOr<std::string> text = RunCommandForOutput(ask);
+  const std::string first = text.ok() ? text->substr(0, text->find('\n')) : "";
+  if (first.empty()) {
+    return absl::FailedPreconditionError(
+        "apt here names no mirror of Debian: give one by --mirror");
+  }
+  return first;
+}
+
+absl::StatusOr<std::string> PackagesDigest(const std::filesystem::path& tree) {
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string text,
+                           ReadFile(tree / "var/lib/dpkg/status", kMaxFileBytes));
+  std::istringstream lines(text);
+  std::string line;
+  std::string kept;
+  while (std::getline(lines, line)) {
+    if (line.starts_with("Package: ") || line.starts_with("Version: ")) {
+      kept += line + "\n";
+    }
+  }
+  return Sha256(kept).Hex();
 }
 
 absl::Status Measure(RootTree& tree) {

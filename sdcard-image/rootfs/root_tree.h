@@ -28,10 +28,18 @@ absl::StatusOr<std::vector<std::string>> PackagesOf(const BuildOptions& options)
 // The digest of what the tree will be made from, without making it.
 absl::StatusOr<std::string> DigestOfTree(const BuildOptions& options);
 
-// Makes it, unless it is there.  `defaults` go into /etc/default.  kUnavailable: the mirror does
-// not answer;  kNotFound: a package that the suite does not have.
+// This machine's own mirror of Debian, of whatever release, as apt knows it.
+absl::StatusOr<std::string> OwnMirror();
+
+// Makes it, unless it is there.  `defaults` go into /etc/default.  What it runs mounts and forks in
+// namespaces that end with it: nothing is left of a build that is killed.  kUnavailable: the mirror
+// does not answer, or another build is under way;  kNotFound: a package that the suite does not
+// have;  kResourceExhausted: the disk is full.
 absl::StatusOr<RootTree> MakeRootTree(const BuildOptions& options,
                                       const std::vector<BootFile>& defaults);
+
+// The digest of the names and versions of all packages in the tree.
+absl::StatusOr<std::string> PackagesDigest(const std::filesystem::path& tree);
 
 // What its files take, in whole blocks, and how many there are.
 absl::Status Measure(RootTree& tree);

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
+#include "base/config.h"
 #include "base/json.h"
 #include "base/status.h"
 #include "sdcard-image/inspect/boot_lint.h"
@@ -75,6 +77,64 @@ TEST(CheckBuildTest, WhatCannotWorkIsRefusedAtOnce) {
   EXPECT_THAT(error(), HasSubstr("at least"));
 }
 
+TEST(CheckBuildTest, TheKernelHasASuiteOfItsOwn) {
+  BuildOptions options;
+  options.board.suites = {"trixie"};
+  EXPECT_EQ(KernelSuiteOf(options), "");
+  options.board.kernel_suite = "SUITE-backports";
+  EXPECT_EQ(KernelSuiteOf(options), "trixie-backports");
+  options.kernel_suite = "sid";
+  EXPECT_EQ(KernelSuiteOf(options), "sid");
+  options.kernel_suite = "sid main; reboot";
+  EXPECT_THAT(std::string(MessageOf(CheckBuild(options))), HasSubstr("no suite such as"));
+}
+
+TEST(FirmwareDefaultsTest, KeepWhatAnUpgradeWouldGuess) {
+  Board board;
+  board.consoles = "console=tty0";
+  board.config_txt = {"dtparam=x"};
+  std::map<std::string, std::string> files;
+  for (const BootFile& file : FirmwareDefaults(board, "cafe0001-03")) {
+    files[file.path] = file.bytes;
+  }
+  EXPECT_THAT(files["raspi-firmware"],
+              AllOf(HasSubstr("\nROOTPART=PARTUUID=cafe0001-03\n"), HasSubstr("\nCMA=0\n"),
+                    HasSubstr("\nCONSOLES=\"console=tty0\"\n")));
+  EXPECT_EQ(files["raspi-firmware-custom"], "dtparam=x\n");
+  EXPECT_THAT(files["raspi-extra-cmdline"], HasSubstr("cgroup_enable=memory"));
+}
+
+TEST(ManifestTest, IsReadByWhatWroteItAndHasNoSecret) {
+  BuildOptions options;
+  options.board = {.name = "pi-arm64", .suites = {"bookworm"}};
+  options.mirror = "http://mirror.example/debian";
+  options.packages = {"vim", "nano"};
+  options.layers = {{.directory = "/ours"}, {.directory = "/srv/lesson"}};
+  options.debs = {"/srv/bramble-node.deb"};
+  options.settings.wifi = {.ssid = "School", .password = "correct horse"};
+  options.time_s = 1'700'000'000;
+  options.packages_digest = "0123";
+
+  const std::string text = ManifestOf(options, "x.settings.toml");
+
+  const ConfigFile file = ConfigFile::Parse(text, "x.toml").value();
+  ConfigReader reader = file.Root();
+  EXPECT_EQ(reader.String("board"), "pi-arm64");
+  EXPECT_EQ(reader.String("suite"), "bookworm");
+  EXPECT_THAT(reader.Strings("packages"), ElementsAre("vim", "nano"));
+  EXPECT_THAT(reader.Strings("layers"), ElementsAre("/srv/lesson")) << "ours is always there";
+  EXPECT_THAT(reader.Strings("formats"), ElementsAre("zst", "imager"));
+  EXPECT_EQ(static_cast<uint64_t>(reader.Size("size", {}).count), kDefaultCardBytes);
+  EXPECT_EQ(reader.Table("made_of").String("packages"), "0123");
+  EXPECT_EQ(text.find("horse"), std::string::npos);
+}
+
+TEST(ImagerUrlTest, IsOneThatImagerOpens) {
+  EXPECT_EQ(ImagerUrl("", "/srv/my cards/a.img.xz"), "file:///srv/my%20cards/a.img.xz");
+  EXPECT_EQ(ImagerUrl("https://example.org/x", "/srv/a.img.xz"), "https://example.org/x/a.img.xz");
+  EXPECT_EQ(ImagerUrl("https://example.org/x/", "/srv/a b.xz"), "https://example.org/x/a%20b.xz");
+}
+
 TEST(SpdxTest, ListsWhatIsInstalled) {
   const json::value list = json::parse(
       SpdxOf("Package: a\nStatus: install ok installed\nArchitecture: arm64\nVersion: 1:2+b1\n\n"
@@ -84,6 +144,8 @@ TEST(SpdxTest, ListsWhatIsInstalled) {
   EXPECT_EQ(list.at("packages").as_array().size(), 1u);
   EXPECT_EQ(list.at("packages").at(0).at("externalRefs").at(0).at("referenceLocator"),
             "pkg:deb/debian/a@1%3A2%2Bb1?arch=arm64");
+  EXPECT_EQ(list.at("relationships").at(0).at("relatedSpdxElement"),
+            list.at("packages").at(0).at("SPDXID"));
   EXPECT_EQ(list.at("creationInfo").at("created"), "2023-11-14T22:13:20Z");
 }
 

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdcard build: an image from Debian's packages and ours.
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 
 #include "base/config.h"
+#include "base/file.h"
 #include "base/status.h"
+#include "base/subprocess.h"
 #include "sdcard-image/rootfs/build.h"
 #include "tools/bramble/resources.h"
 #include "tools/bramble/sdcard_paths.h"
@@ -16,6 +21,7 @@ namespace bramble::cli {
 namespace {
 
 constexpr int64_t kDaySeconds = 86400;
+constexpr size_t kMaxCommandLineBytes = 1 << 20;
 
 std::vector<std::string> Words(const std::vector<std::string>& lists) {
   std::vector<std::string> words;
@@ -35,7 +41,12 @@ std::vector<std::string> Words(const std::vector<std::string>& lists) {
 struct Wanted {
   std::string board;
   std::string suite;
+  std::string kernel_suite;
   std::string mirror;
+  std::string url;
+  std::string settings;  // a file
+  std::string sign_key;
+  std::string packages_digest;
   std::vector<std::string> packages;
   std::vector<std::string> layers;
   std::vector<std::string> debs;
@@ -48,23 +59,46 @@ struct Wanted {
 absl::Status ReadManifest(const std::string& path, Wanted& wanted) {
   BRAMBLE_ASSIGN_OR_RETURN(const ConfigFile file, ConfigFile::Load(path));
   ConfigReader reader = file.Root();
+  // Files are named from where the manifest is.
+  const std::filesystem::path here = std::filesystem::absolute(path).parent_path();
+  const auto file_of = [&](std::string_view key) {
+    const std::string name = reader.String(key);
+    return name.empty() ? name : (here / name).string();
+  };
+  const auto files_of = [&](std::string_view key) {
+    std::vector<std::string> names = reader.Strings(key);
+    for (std::string& name : names) {
+      name = (here / name).string();
+    }
+    return names;
+  };
   wanted.board = reader.String("board", wanted.board);
   wanted.suite = reader.String("suite", wanted.suite);
+  wanted.kernel_suite = reader.String("kernel_suite");
   wanted.mirror = reader.String("mirror", wanted.mirror);
+  wanted.url = reader.String("url");
   wanted.packages = reader.Strings("packages");
-  wanted.layers = reader.Strings("layers");
-  wanted.debs = reader.Strings("debs");
+  wanted.layers = files_of("layers");
+  wanted.debs = files_of("debs");
+  wanted.settings = file_of("settings");
+  wanted.sign_key = file_of("sign_key");
   wanted.formats = reader.Strings("formats", wanted.formats);
   wanted.size = reader.Size("size", wanted.size);
   wanted.swap = reader.Size("swap", wanted.swap);
   wanted.epoch_s = reader.Int("source_date_epoch", wanted.epoch_s, {.min = 0, .max = INT32_MAX});
+  ConfigReader made_of = reader.Table("made_of");
+  wanted.packages_digest = made_of.String("packages");
+  reader.Merge(made_of.Finish());
   return reader.Finish();
 }
 
 absl::Status ReadFlags(const Args& args, Wanted& wanted) {
   wanted.board = args.Text("board", wanted.board);
   wanted.suite = args.Text("suite", wanted.suite);
+  wanted.kernel_suite = args.Text("kernel-suite", wanted.kernel_suite);
   wanted.mirror = args.Text("mirror", wanted.mirror);
+  wanted.url = args.Text("url", wanted.url);
+  wanted.sign_key = args.Text("sign-key", wanted.sign_key);
   const auto add = [&args](std::string_view flag, std::vector<std::string>& to) {
     if (args.Has(flag)) {
       const std::vector<std::string> words = Words(args.Texts(flag));
@@ -162,6 +196,50 @@ std::filesystem::path CacheDirectory(const Args& args) {
          "bramble/sdcard";
 }
 
+// Files of a card belong to users that only root may make.  Whoever is not root becomes the root of
+// a user namespace with the ids that /etc/subuid gives: this program, once more, from the start.
+absl::Status BecomeRootOfNamespace() {
+  if (::geteuid() == 0) {
+    return absl::OkStatus();
+  }
+  std::vector<std::string> argv = {"unshare", "--user", "--map-root-user", "--map-auto", "--"};
+  bramble::Command probe{.argv = argv};
+  probe.argv.emplace_back("true");
+  if (const absl::StatusOr<std::string> works = RunCommandForOutput(probe); !works.ok()) {
+    return absl::FailedPreconditionError(
+        StrCat("without root this needs user namespaces, and a range of ids for you in /etc/subuid "
+               "and /etc/subgid (apt install uidmap; usermod --add-subuids 100000-165535 "
+               "--add-subgids 100000-165535 YOU): ",
+               MessageOf(works.status())));
+  }
+  BRAMBLE_ASSIGN_OR_RETURN(std::string words, ReadFile("/proc/self/cmdline", kMaxCommandLineBytes));
+  std::error_code ignored;
+  argv.push_back(std::filesystem::read_symlink("/proc/self/exe", ignored).string());
+  for (size_t at = words.find('\0') + 1; at < words.size();) {
+    argv.emplace_back(words.c_str() + at);
+    at += argv.back().size() + 1;
+  }
+  std::vector<char*> pointers;
+  for (std::string& word : argv) {
+    pointers.push_back(word.data());
+  }
+  pointers.push_back(nullptr);
+  ::execvp(pointers[0], pointers.data());
+  return ErrnoStatus(errno, "unshare");
+}
+
+absl::StatusOr<sdcard::CardSettings> SettingsOf(const Args& args, const Wanted& wanted) {
+  BRAMBLE_ASSIGN_OR_RETURN(const sdcard::CardSettings given, CardSettingsOf(args));
+  if (wanted.settings.empty()) {
+    return given;
+  }
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string text,
+                           ReadFile(wanted.settings, sdcard::kMaxSettingsBytes));
+  BRAMBLE_ASSIGN_OR_RETURN(sdcard::CardSettings there,
+                           sdcard::ParseCardSettings(text, wanted.settings));
+  return sdcard::Merge(std::move(there), given);
+}
+
 absl::Status RunBuild(const Args& args, Session& session) {
   Wanted wanted;
   if (args.Has("manifest")) {
@@ -176,19 +254,23 @@ absl::Status RunBuild(const Args& args, Session& session) {
   BRAMBLE_ASSIGN_OR_RETURN(const auto boards, sdcard::LoadBoards(options.data / "boards"));
   BRAMBLE_ASSIGN_OR_RETURN(options.board, sdcard::FindBoard(boards, wanted.board));
   options.suite = wanted.suite;
+  options.kernel_suite = wanted.kernel_suite;
   options.mirror = wanted.mirror;
+  options.url = wanted.url;
+  options.packages_digest = wanted.packages_digest;
+  options.refresh = args.Has("refresh");
   options.packages = wanted.packages;
   options.card_bytes = static_cast<uint64_t>(wanted.size.count);
   options.swap_bytes = static_cast<uint64_t>(wanted.swap.count);
   options.time_s = Epoch(wanted.epoch_s, session.clock);
   options.cache = CacheDirectory(args);
   options.out = std::filesystem::absolute(args.Text("out", "."));
-  options.sign_key = args.Text("sign-key");
+  options.sign_key = wanted.sign_key;
   options.say = [&session](const std::string& text) {
     session.err << Printable(text) << '\n' << std::flush;
   };
   BRAMBLE_RETURN_IF_ERROR(UseFormats(wanted.formats, options));
-  BRAMBLE_ASSIGN_OR_RETURN(options.settings, CardSettingsOf(args));
+  BRAMBLE_ASSIGN_OR_RETURN(options.settings, SettingsOf(args, wanted));
   BRAMBLE_ASSIGN_OR_RETURN(sdcard::Layer node, sdcard::LoadLayer(options.data / "layers/node"));
   options.layers.push_back(std::move(node));
   for (const std::string& directory : wanted.layers) {
@@ -198,6 +280,7 @@ absl::Status RunBuild(const Args& args, Session& session) {
   }
   BRAMBLE_RETURN_IF_ERROR(sdcard::CheckBuild(options));
   BRAMBLE_RETURN_IF_ERROR(UseDebs(wanted, options));
+  BRAMBLE_RETURN_IF_ERROR(BecomeRootOfNamespace());
   BRAMBLE_ASSIGN_OR_RETURN(const auto made, sdcard::Build(options));
   for (const std::filesystem::path& path : made) {
     session.out << Printable(path.string()) << '\n';
@@ -239,6 +322,9 @@ std::vector<Flag> Flags() {
        .help = "of the card (31998345216: any card sold as 32 GB)"},
       {.name = "swap", .value = "SIZE", .help = "of the swap partition (1GiB); 0: none"},
       {.name = "suite", .value = "NAME", .help = "Debian bookworm or trixie (the board's first)"},
+      {.name = "kernel-suite",
+       .value = "NAME",
+       .help = "take the kernel from this suite: trixie-backports (the board's)"},
       {.name = "mirror", .value = "URL", .help = "of Debian (this machine's own)"},
       {.name = "packages",
        .value = "LIST",
@@ -262,6 +348,10 @@ std::vector<Flag> Flags() {
        .value = "FILE",
        .help = "a P-256 key (PEM) that signs SHA256SUMS",
        .completes = files},
+      {.name = "url",
+       .value = "URL",
+       .help = "where Raspberry Pi Imager will find the files (where they are made)"},
+      {.name = "refresh", .value = "", .help = "take today's packages, not those that are kept"},
       {.name = "cache",
        .value = "DIR",
        .help = "what is kept between builds (~/.cache/bramble/sdcard)",
@@ -280,9 +370,11 @@ std::vector<Command> SdcardBuildCommands() {
       {.path = "sdcard build",
        .summary = "Make the image of a card from Debian's packages and ours.",
        .flags = Flags(),
-       .details = "Needs mmdebstrap and qemu-user-static.  The first build installs a Debian "
-                  "(minutes); it is kept,\n"
-                  "and another host name, token or size then takes seconds.",
+       .details = "Needs mmdebstrap and qemu-user-static, and no root where user namespaces are "
+                  "allowed.  The first build\n"
+                  "installs a Debian (minutes); it is kept, and another host name, token or size "
+                  "then takes seconds.\n"
+                  "The .toml beside the image builds it again.",
        .examples = "bramble sdcard build --board pi-arm64 --out images --token-file token "
                    "--ssh-key ~/.ssh/id_ed25519.pub",
        .run = RunBuild},

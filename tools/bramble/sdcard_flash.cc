@@ -87,20 +87,6 @@ absl::Status AskToErase(const std::vector<sdcard::TargetFacts>& targets, const A
   return answer == "erase" ? absl::OkStatus() : absl::CancelledError("nothing was written");
 }
 
-std::string ProgressText(const sdcard::FlashProgress& progress, std::chrono::nanoseconds spent,
-                         size_t cards) {
-  const double seconds = std::max(0.001, std::chrono::duration<double>(spent).count());
-  const double rate = static_cast<double>(progress.done) / seconds;
-  std::string text = StrCat(cards == 1 ? "" : StrCat(cards, " cards: "), SizeText(progress.done));
-  if (progress.total > 0) {
-    const auto left = static_cast<int64_t>(
-        static_cast<double>(progress.total - std::min(progress.done, progress.total)) / rate);
-    text = StrCat(text, " of ", SizeText(progress.total), ", ",
-                  progress.done * 100 / progress.total, " %, ", left, " s left");
-  }
-  return text;
-}
-
 struct Row {
   std::vector<std::unique_ptr<sdcard::FileDevice>> files;
   std::vector<sdcard::ByteDevice*> devices;
@@ -198,7 +184,7 @@ absl::Status RunFlash(const Args& args, Session& session) {
   ProgressLine line(session);
   const BootTime begin = session.clock.Boot();
   options.progress = [&](const sdcard::FlashProgress& progress) {
-    line.Show(ProgressText(progress, session.clock.Boot() - begin, row.devices.size()));
+    line.Show(sdcard::ProgressText(progress, session.clock.Boot() - begin, row.devices.size()));
   };
   absl::StatusOr<std::vector<sdcard::FlashResult>> results =
       sdcard::Flash(*image, row.devices, options);

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // sdcard inspect, sdcard verify: what is in an image, and whether it is whole and will boot.
+#include <algorithm>
+
+#include "base/certificate.h"
+#include "base/encoding.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "sdcard-image/boards/board.h"
 #include "sdcard-image/disk/bmap_check.h"
 #include "sdcard-image/disk/image_reader.h"
+#include "sdcard-image/disk/layout.h"
 #include "sdcard-image/inspect/inspect.h"
 #include "tools/bramble/resources.h"
 #include "tools/bramble/sdcard_paths.h"
@@ -50,7 +55,7 @@ std::vector<Finding> AllFindings(const sdcard::ImageFacts& facts,
   return findings;
 }
 
-json::value ToJson(const sdcard::ImageFacts& facts, const std::vector<Finding>& findings) {
+json::object ToJson(const sdcard::ImageFacts& facts, const std::vector<Finding>& findings) {
   json::array partitions;
   for (const sdcard::PartitionFacts& part : facts.partitions) {
     json::object row = {{"number", part.number},
@@ -58,7 +63,8 @@ json::value ToJson(const sdcard::ImageFacts& facts, const std::vector<Finding>& 
                         {"start_bytes", part.entry.offset()},
                         {"end_bytes", part.entry.end()},
                         {"size_bytes", part.entry.bytes()},
-                        {"aligned", part.aligned},
+                        {"start_aligned", part.start_aligned},
+                        {"end_aligned", part.end_aligned},
                         {"holds", part.holds},
                         {"label", part.label}};
     if (part.free_bytes.has_value()) {
@@ -88,13 +94,15 @@ void PrintFindings(const std::vector<Finding>& findings, std::ostream& out) {
 }
 
 void PrintFacts(const sdcard::ImageFacts& facts, std::ostream& out) {
-  out << Printable(facts.name) << ": " << SizeText(facts.bytes) << '\n';
-  std::string table = "#\tTYPE\tHOLDS\tLABEL\tSTART\tEND\t4-MIB-LINES\tFREE\n";
+  const auto line = [](bool aligned) { return aligned ? "yes" : "no"; };
+  out << Printable(facts.name) << ": " << SizeText(facts.bytes)
+      << ", ends on a line of 4 MiB: " << line(facts.bytes % sdcard::kUnitBytes == 0) << '\n';
+  std::string table = "#\tTYPE\tHOLDS\tLABEL\tSTART\tON-4-MIB\tEND\tON-4-MIB\tFREE\n";
   for (const sdcard::PartitionFacts& part : facts.partitions) {
     table += StrCat(
         part.number, "\t", sdcard::MbrTypeName(part.entry.type), "\t", part.holds, "\t",
         part.label.empty() ? "-" : Printable(part.label), "\t", part.entry.offset(), "\t",
-        part.entry.end(), "\t", part.aligned ? "yes" : "no", "\t",
+        line(part.start_aligned), "\t", part.entry.end(), "\t", line(part.end_aligned), "\t",
         part.free_bytes.has_value() ? ToString(Bytes{static_cast<int64_t>(*part.free_bytes)}) : "-",
         "\n");
   }
@@ -121,11 +129,23 @@ absl::Status Inspect(const Args& args, Session& session) {
   BRAMBLE_ASSIGN_OR_RETURN(const sdcard::ImageFacts facts, Look(args));
   BRAMBLE_ASSIGN_OR_RETURN(const auto boards, BoardsFor(args, facts));
   const std::vector<Finding> findings = AllFindings(facts, boards);
+  std::string digest;
+  if (args.Has("checksum")) {
+    BRAMBLE_ASSIGN_OR_RETURN(const Sha256Digest all, sdcard::ImageDigest(args.Positional(0)));
+    digest = all.Hex();
+  }
   if (FormatOf(args) == Format::kJson) {
-    session.out << json::serialize(ToJson(facts, findings)) << '\n';
+    json::object object = ToJson(facts, findings);
+    if (!digest.empty()) {
+      object["sha256"] = digest;
+    }
+    session.out << json::serialize(object) << '\n';
     return absl::OkStatus();
   }
   PrintFacts(facts, session.out);
+  if (!digest.empty()) {
+    session.out << "SHA-256, unpacked: " << digest << '\n';
+  }
   PrintFindings(findings, session.out);
   return absl::OkStatus();
 }
@@ -193,8 +213,49 @@ absl::Status VerifySum(const std::filesystem::path& image, std::ostream& out) {
   return absl::OkStatus();
 }
 
+// A public key as `openssl pkey -pubout` writes it.
+absl::StatusOr<PublicKey> LoadPublicKey(const std::filesystem::path& file) {
+  constexpr std::string_view kBegin = "-----BEGIN PUBLIC KEY-----";
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string pem, ReadFile(file, kMaxSumsBytes));
+  const size_t begin = pem.find(kBegin);
+  const size_t end = pem.find("-----END");
+  if (begin == std::string::npos || end == std::string::npos || end < begin) {
+    return absl::InvalidArgumentError(StrCat(
+        file.string(), ": no public key: make one by `openssl pkey -in KEY -pubout -out FILE`"));
+  }
+  std::string text = pem.substr(begin + kBegin.size(), end - begin - kBegin.size());
+  std::erase_if(text, [](char c) { return c == '\n' || c == '\r' || c == '='; });
+  std::replace(text.begin(), text.end(), '+', '-');
+  std::replace(text.begin(), text.end(), '/', '_');
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string der, Base64UrlDecode(text));
+  return PublicKey::FromDer(der);
+}
+
+// SHA256SUMS beside the image bears a signature of this key.
+absl::Status VerifySignature(const std::filesystem::path& image, const std::filesystem::path& key,
+                             std::ostream& out) {
+  const std::filesystem::path sums = image.parent_path() / "SHA256SUMS";
+  BRAMBLE_ASSIGN_OR_RETURN(const PublicKey signer, LoadPublicKey(key));
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string text, ReadFile(sums, kMaxSumsBytes));
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string signature,
+                           ReadFile(sums.string() + ".sig", kMaxSumsBytes));
+  if (!signer.Verify(text, signature).ok()) {
+    return absl::DataLossError(
+        StrCat(sums.string(), ": was not signed by ", key.string(), ", or changed afterwards"));
+  }
+  if (text.find("  " + image.filename().string() + "\n") == std::string::npos) {
+    return absl::DataLossError(
+        StrCat(sums.string(), " is signed, and does not name ", image.filename().string()));
+  }
+  out << "SHA256SUMS.sig: signed by " << Printable(key.string()) << '\n';
+  return absl::OkStatus();
+}
+
 absl::Status Verify(const Args& args, Session& session) {
   const std::filesystem::path image = args.Positional(0);
+  if (args.Has("key")) {
+    BRAMBLE_RETURN_IF_ERROR(VerifySignature(image, args.Text("key"), session.out));
+  }
   std::optional<std::filesystem::path> map = MapBeside(image);
   if (args.Has("bmap")) {
     map = args.Text("bmap");
@@ -237,7 +298,10 @@ std::vector<Command> SdcardInspectCommands() {
       {.path = "sdcard inspect",
        .summary = "Show what an image or a card holds, and what is wrong with it.",
        .positionals = {kImage},
-       .flags = {kBoardFlag},
+       .flags = {kBoardFlag,
+                 {.name = "checksum",
+                  .value = "",
+                  .help = "and the SHA-256 of all its bytes, unpacked (up to a minute)"}},
        .answers = Answers::kObject,
        .details = "Works on anyone's image for a Raspberry Pi.  Secrets are not shown.",
        .examples =
@@ -250,6 +314,10 @@ std::vector<Command> SdcardInspectCommands() {
                  {.name = "bmap",
                   .value = "FILE",
                   .help = "its block map (the one beside it)",
+                  .completes = Completes::kFiles},
+                 {.name = "key",
+                  .value = "FILE",
+                  .help = "the public key (PEM) whose owner must have signed SHA256SUMS",
                   .completes = Completes::kFiles}},
        .details = "Exits 1 when anything is wrong that keeps a board from booting.",
        .examples = "bramble sdcard verify pi-arm64.img.zst",
