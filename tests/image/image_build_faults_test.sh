@@ -129,7 +129,7 @@ printf 'builder:x:20077:20077::%s/home:/bin/sh\n' "$scratch" >>"$scratch/passwd"
 printf 'builder:%s:65536\n' "$range" >"$scratch/subuid"
 cp "$scratch/subuid" "$scratch/subgid"
 for file in passwd subuid subgid; do mount --bind "$scratch/$file" "/etc/$file"; done
-exec setpriv --reuid 20077 --regid 20077 --clear-groups env HOME="$scratch/home" "$@"
+exec setpriv --reuid 20077 --regid 20077 --clear-groups env HOME="$scratch/home" PATH=/usr/bin:/bin "$@"
 END
 mkdir -p "$scratch/home/cache" "$scratch/home/out"
 chown -R 20077:20077 "$scratch/home"

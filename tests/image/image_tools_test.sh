@@ -54,6 +54,13 @@ dd if="$image" of="$scratch/boot.fat" bs=4M skip=1 count=$(($(size_of 0) / 41943
 expect_success "fsck.vfat -n after customise" fsck.vfat -n "$scratch/boot.fat"
 expect_equal "the new name" "$(mtype -i "$scratch/boot.fat" ::/bramble.toml | grep hostname)" 'hostname = "pi-08"'
 expect_equal "the label stays" "$(mtype -i "$scratch/boot.fat" ::/bramble.toml | grep -c '"class" = "a"')" 1
+expect_failure "a packed image" 'unpack it first.*sdcard flash' "$bramble" sdcard customise "$image.zst" --hostname pi-08
+before=$(sha256sum <"$image.bmap")
+expect_success "customise a copy" "$bramble" sdcard customise "$image" --out "$scratch/pi-09.img" --hostname pi-09
+expect_equal "the original stays" "$(sha256sum <"$image.bmap") $(mtype -i "$image@@4194304" ::/bramble.toml | grep hostname)" "$before hostname = \"pi-08\""
+expect_equal "the copy has it" "$(mtype -i "$scratch/pi-09.img@@4194304" ::/bramble.toml | grep hostname)" 'hostname = "pi-09"'
+expect_success "and a block map that fits" "$bramble" sdcard verify "$scratch/pi-09.img"
+rm -f "$scratch"/pi-09.img*
 expect_failure "a wrong name" 'no host name' "$bramble" sdcard customise "$image" --hostname 'Pi 9'
 
 # Bad input.

@@ -241,6 +241,7 @@ absl::StatusOr<sdcard::CardSettings> SettingsOf(const Args& args, const Wanted& 
 }
 
 absl::Status RunBuild(const Args& args, Session& session) {
+  LookInSystemDirectories();
   Wanted wanted;
   if (args.Has("manifest")) {
     BRAMBLE_RETURN_IF_ERROR(ReadManifest(args.Text("manifest"), wanted));
@@ -289,6 +290,7 @@ absl::Status RunBuild(const Args& args, Session& session) {
 }
 
 absl::Status RunAssemble(const Args& args, Session& session) {
+  LookInSystemDirectories();
   sdcard::AssembleOptions options;
   options.tree = args.Positional(0);
   options.boot = args.Positional(1);

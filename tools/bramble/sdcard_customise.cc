@@ -3,12 +3,16 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "base/status.h"
 #include "base/undo.h"
 #include "sdcard-image/card/edit_card.h"
 #include "sdcard-image/disk/bmap.h"
 #include "sdcard-image/disk/card_image.h"
+#include "sdcard-image/disk/layout.h"
+#include "sdcard-image/disk/mbr.h"
 #include "tools/bramble/resources.h"
 #include "tools/bramble/sdcard_settings_flags.h"
 #include "tools/bramble/terminal_text.h"
@@ -26,16 +30,55 @@ absl::Status RenewMap(const std::filesystem::path& image, const std::filesystem:
   BRAMBLE_ASSIGN_OR_RETURN(const sdcard::Bmap before, sdcard::ParseBmap(*text, old_map.string()));
   BRAMBLE_ASSIGN_OR_RETURN(const auto file,
                            sdcard::FileDevice::Open(image, sdcard::FileDevice::Mode::kRead));
-  BRAMBLE_ASSIGN_OR_RETURN(sdcard::ExtentSet mapped, sdcard::MappedExtents(*file));
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string table, file->Read(0, sdcard::kMbrBytes));
+  BRAMBLE_ASSIGN_OR_RETURN(const sdcard::Mbr mbr, sdcard::ParseMbr(table));
+  // Only the boot partition is another one: what the map says of the rest stays.
+  const uint64_t begin = mbr.partitions[sdcard::kBootSlot].offset();
+  const uint64_t end = mbr.partitions[sdcard::kBootSlot].end();
+  sdcard::Bmap after;
+  after.image_bytes = before.image_bytes;
+  sdcard::ExtentSet changed;
   for (const sdcard::BmapRange& range : before.ranges) {
-    mapped.Add(range.extent);
+    if (range.extent.end() <= begin || range.extent.offset >= end) {
+      after.ranges.push_back(range);
+    } else {
+      changed.Add(range.extent);
+    }
   }
-  BRAMBLE_ASSIGN_OR_RETURN(const sdcard::Bmap after, sdcard::MakeBmap(*file, mapped));
+  BRAMBLE_ASSIGN_OR_RETURN(const sdcard::ExtentSet mapped, sdcard::MappedExtents(*file));
+  for (const sdcard::Extent& extent : mapped.extents()) {
+    const uint64_t from = std::max(begin, extent.offset);
+    const uint64_t to = std::min(end, extent.end());
+    if (from < to) {
+      changed.Add({from, to - from});
+    }
+  }
+  BRAMBLE_ASSIGN_OR_RETURN(const sdcard::Bmap boot, sdcard::MakeBmap(*file, changed));
+  after.ranges.insert(after.ranges.end(), boot.ranges.begin(), boot.ranges.end());
+  std::sort(after.ranges.begin(), after.ranges.end(),
+            [](const sdcard::BmapRange& a, const sdcard::BmapRange& b) {
+              return a.extent.offset < b.extent.offset;
+            });
   return WriteFileAtomically(map, sdcard::FormatBmap(after));
+}
+
+// What is packed cannot be changed in place.
+absl::Status RefusePacked(const std::filesystem::path& image) {
+  BRAMBLE_ASSIGN_OR_RETURN(const auto file,
+                           sdcard::FileDevice::Open(image, sdcard::FileDevice::Mode::kRead));
+  const absl::StatusOr<std::string> head = file->Read(0, 4);
+  if (head.ok() && (*head == "\x28\xb5\x2f\xfd" || head->substr(1) == "7zX")) {
+    return absl::InvalidArgumentError(
+        StrCat(image.string(),
+               ": it is compressed: unpack it first (zstd -d, xz -d), or give "
+               "these flags to `bramble sdcard flash`, which takes it as it is"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Customise(const Args& args, Session& session) {
   const std::filesystem::path image = args.Positional(0);
+  BRAMBLE_RETURN_IF_ERROR(RefusePacked(image));
   BRAMBLE_ASSIGN_OR_RETURN(const sdcard::CardSettings given, CardSettingsOf(args));
   std::filesystem::path target = image;
   Undo undo;

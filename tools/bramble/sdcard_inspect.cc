@@ -122,6 +122,7 @@ void PrintFacts(const sdcard::ImageFacts& facts, std::ostream& out) {
 }
 
 absl::StatusOr<sdcard::ImageFacts> Look(const Args& args) {
+  LookInSystemDirectories();
   return sdcard::InspectImage(args.Positional(0), std::filesystem::temp_directory_path());
 }
 

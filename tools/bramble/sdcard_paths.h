@@ -9,4 +9,8 @@ namespace bramble::cli {
 // bin, installed and in a build tree.
 std::filesystem::path SdcardData();
 
+// Has programs of the system found (mke2fs, e2fsck, debugfs, chroot), also by who is not root: the
+// PATH of Debian's users ends before /usr/sbin.
+void LookInSystemDirectories();
+
 }  // namespace bramble::cli
