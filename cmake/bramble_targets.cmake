@@ -116,11 +116,11 @@ function(bramble_label NAME)
   endif()
 endfunction()
 
-# bramble_script_test(NAME lint_test SCRIPT lint_test.sh [LABELS unit] [TIMEOUT s])
+# bramble_script_test(NAME lint_test SCRIPT lint_test.sh [LABELS unit] [TIMEOUT s] [LONG])
 # A shell script that is a test: exit 0 passed, 77 skipped (its last line says why), else failed.  BRAMBLE_BIN and
-# BRAMBLE_SOURCE say where the programs and the checkout are.
+# BRAMBLE_SOURCE say where the programs and the checkout are.  LONG as above.
 function(bramble_script_test)
-  cmake_parse_arguments(ARG "" "NAME;SCRIPT;TIMEOUT" "LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "LONG" "NAME;SCRIPT;TIMEOUT" "LABELS" ${ARGN})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
@@ -136,4 +136,11 @@ function(bramble_script_test)
   set_tests_properties(${ARG_NAME} PROPERTIES
     LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
     ENVIRONMENT "BRAMBLE_BIN=${CMAKE_BINARY_DIR}/bin;BRAMBLE_SOURCE=${CMAKE_SOURCE_DIR}")
+  if(ARG_LONG)
+    add_test(NAME ${ARG_NAME}_long COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT}"
+      WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    set_tests_properties(${ARG_NAME}_long PROPERTIES
+      LABELS long TIMEOUT 25200 SKIP_RETURN_CODE 77
+      ENVIRONMENT "BRAMBLE_BIN=${CMAKE_BINARY_DIR}/bin;BRAMBLE_SOURCE=${CMAKE_SOURCE_DIR};BRAMBLE_LONG=1")
+  endif()
 endfunction()
