@@ -87,6 +87,8 @@ json::object ToJson(const Image& image) {
                          {"generation", image.generation},
                          {"variants", std::move(variants)},
                          {"labels", ToJson(image.labels)},
+                         {"visibility", kVisibilityNames[static_cast<size_t>(image.visibility)]},
+                         {"aliases", ToJson(image.aliases)},
                          {"created_at", FormatTime(image.created_at)}};
   if (image.last_used_at.has_value()) {
     object["last_used_at"] = FormatTime(*image.last_used_at);
@@ -114,6 +116,12 @@ absl::StatusOr<Image> ImageFromJson(const json::value& value, std::string path,
     reader.Merge(variant.Finish());
   }
   image.labels = reader.StringMap("labels", kMaxLabels);
+  image.visibility =
+      EnumField<Visibility>(reader, "visibility", kVisibilityNames, Visibility::kPrivate);
+  image.aliases = reader.StringList("aliases", kMaxAliases);
+  for (const std::string& alias : image.aliases) {
+    reader.Merge(ParseImageReference(alias).status());
+  }
   image.created_at = TimeField(reader, "created_at");
   image.last_used_at = OptionalTimeField(reader, "last_used_at");
   reader.Merge(ParseImageReference(StrCat(image.name, ":", image.tag)).status());

@@ -17,6 +17,13 @@ struct ImageVariant {
   friend bool operator==(const ImageVariant&, const ImageVariant&) = default;
 };
 
+// Who may make containers of an image: the people of its project, or of every project.  Persisted
+// by name: never rename, only append.
+enum class Visibility { kPrivate, kPublic };
+inline constexpr std::string_view kVisibilityNames[] = {"private", "public"};
+
+inline constexpr size_t kMaxAliases = 16;  // of one image
+
 // A name and tag with one variant per architecture.
 struct Image {
   ImageId id;
@@ -26,13 +33,18 @@ struct Image {
   uint64_t generation = 1;
   std::vector<ImageVariant> variants;
   Labels labels;
+  Visibility visibility = Visibility::kPrivate;
+  std::vector<std::string> aliases;  // further names, "name:tag", in order; they follow the image
   WallTime created_at{};
+  // When a container was last made of it, rebuilt or deleted, to the hour.
   std::optional<WallTime> last_used_at;
 };
 
 struct ImageReference {
   std::string name;
   std::string tag;
+
+  std::string str() const { return StrCat(name, ":", tag); }
 };
 // "debian", "debian:12".  A name is 1 to 63 of [a-z0-9.-], a tag 1 to 63 of [a-zA-Z0-9._-].
 absl::StatusOr<ImageReference> ParseImageReference(std::string_view text);

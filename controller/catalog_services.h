@@ -20,7 +20,8 @@ namespace bramble::controller {
 
 class LedgerImages : public ImageService {
  public:
-  explicit LedgerImages(Ledger& ledger);
+  // `project_quota`: of the images of one project; 0: none.
+  LedgerImages(Ledger& ledger, Bytes project_quota);
   absl::StatusOr<Rendered> Get(const Principal& who, const std::string& key) override;
   absl::StatusOr<Rendered> List(const Principal& who, const ListQuery& query) override;
   void Add(const Principal& who, AddVariant request, WriteOptions options, WriteDone done) override;
@@ -28,6 +29,12 @@ class LedgerImages : public ImageService {
            WriteOptions options, WriteDone done) override;
   void Delete(const Principal& who, const std::string& key, WriteOptions options,
               WriteDone done) override;
+  void Update(const Principal& who, const std::string& key, ImagePatch patch, WriteOptions options,
+              WriteDone done) override;
+  void Prune(const Principal& who, ImagePrune prune, WriteOptions options, WriteDone done) override;
+  absl::Status CheckNamed(const Principal& who, const std::string& key,
+                          const std::string& digest) const override;
+  std::string Largest() const override;
   std::set<std::string> UsedDigests() const override;
   void NoteBlobs(const std::function<bool(const std::string&)>& has) override;
 
@@ -36,8 +43,14 @@ class LedgerImages : public ImageService {
                                           const std::string& key) const;
   Written Put(Change& change, ImageRecord record, std::string_view event);
   void FoundAgain(Change& change, const std::string& digest);
+  absl::Status CheckRoom(const AddVariant& request) const;
+  absl::StatusOr<std::vector<std::string>> CheckAliases(const ImageRecord& record,
+                                                        std::vector<std::string> aliases) const;
+  std::set<const ImageRecord*> InUse() const;
+  std::string LargestOf(const std::string& project) const;  // empty: of all
 
   Ledger& ledger_;
+  const Bytes project_quota_;
   ListCache<ImageRecord> list_;
 };
 

@@ -95,6 +95,7 @@ void ReadLimits(ConfigReader& root, LimitsConfig& limits) {
   limits.body = reader.Size("body", limits.body);
   limits.image = reader.Size("image", limits.image);
   limits.images = reader.Size("images", limits.images);
+  limits.images_per_project = reader.Size("images_per_project", limits.images_per_project);
   limits.file = reader.Size("file", limits.file);
   if (limits.body.count < 4 * kKiB || limits.body.count > 64 * kMiB) {
     reader.Fail("body", "write 4KiB to 64MiB");
@@ -155,7 +156,9 @@ std::string FormatConfig(const Config& config) {
   text += StrCat("\n[limits]\nconnections = ", limits.connections,
                  "\nconnections_per_peer = ", limits.connections_per_peer,
                  "\nbody = ", SizeText(limits.body), "\nimage = ", SizeText(limits.image),
-                 "\nimages = ", SizeText(limits.images), "\nfile = ", SizeText(limits.file), "\n");
+                 "\nimages = ", SizeText(limits.images),
+                 "\nimages_per_project = ", SizeText(limits.images_per_project),
+                 "\nfile = ", SizeText(limits.file), "\n");
   return text;
 }
 

@@ -32,6 +32,7 @@ struct LimitsConfig {
   Bytes body{1 * kMiB};                // of a JSON request
   Bytes image{16 * kGiB};              // of one uploaded image
   Bytes images{0};                     // of all images together; 0: as the disk has room
+  Bytes images_per_project{0};         // likewise of one project's
   Bytes file{4 * kGiB};                // of one pushed file
 };
 

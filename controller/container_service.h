@@ -40,6 +40,7 @@ class LedgerContainers : public ContainerService {
                                           const CreateContainer& request) const;
   Written PutWithOperation(Change& change, ContainerRecord record, std::string kind);
   void GiveFloatingIp(Change& change, const ContainerId& id);
+  void NoteImageUse(Change& change, const ContainerRecord& record);
   Written Answer(const ContainerId& id, const OperationId& operation) const;
 
   Ledger& ledger_;

@@ -47,7 +47,7 @@ struct Coordinator::Subjects {
         containers(ledger, fleet, operation_tracker,
                    [this](const NodeId& node) { return sessions.Connected(node); }),
         nodes({ledger, fleet, operation_tracker, health, sessions, signed_clock, mover}),
-        images(ledger),
+        images(ledger, settings.images_per_project),
         flavors(ledger),
         floating_ips(ledger, fleet),
         port_forwards(ledger, parts.network, settings.own_ports),

@@ -57,6 +57,7 @@ struct CoordinatorSettings {
   MassLossOptions mass_loss;
   std::chrono::milliseconds operation_deadline{600'000};
   std::chrono::milliseconds setup_code_valid{30 * 60'000};
+  Bytes images_per_project{0};                      // 0: no limit
   size_t max_kept_answers = kMaxIdempotencyRows;    // to keyed writes
   std::set<uint16_t> own_ports = {22, 8443, 8444};  // tcp, not to be forwarded
 };

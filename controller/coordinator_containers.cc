@@ -5,6 +5,7 @@
 #include "api/project.h"
 #include "base/status.h"
 #include "controller/container_service.h"
+#include "controller/coordinator_images.h"
 #include "controller/network_services.h"
 #include "controller/network_view.h"
 
@@ -184,6 +185,7 @@ void LedgerContainers::Create(const Principal& who, CreateContainer request, Wri
     }
     record.api.id = ContainerId::Trusted(RandomIdText(ledger_.random()));
     record.api.created_at = change.now();
+    NoteImageUse(change, record);
     fleet_.Place(record);
     const api::ObjectReference reference = ReferenceTo(record);
     change.AddEvent("container.created", reference,
@@ -216,6 +218,19 @@ void LedgerContainers::GiveFloatingIp(Change& change, const ContainerId& id) {
   FloatingIpRecord ip;
   ip.api.automatic = true;
   fleet_.AttachFloating(change, record, std::move(ip), *free);
+}
+
+// To the hour: each is a write of the image too.
+void LedgerContainers::NoteImageUse(Change& change, const ContainerRecord& record) {
+  const ImageRecord* image =
+      ledger_.state().FindImage(record.api.project.str(), record.api.spec.image);
+  if (image == nullptr || (image->api.last_used_at.has_value() &&
+                           change.now() - *image->api.last_used_at < kImageUseStep)) {
+    return;
+  }
+  ImageRecord used = *image;
+  used.api.last_used_at = change.now();
+  change.Put(std::move(used));
 }
 
 Written LedgerContainers::PutWithOperation(Change& change, ContainerRecord record,
@@ -324,6 +339,7 @@ void LedgerContainers::Act(const Principal& who, const ContainerKey& key, Contai
           record.image_size = variant.size;
         }
       }
+      NoteImageUse(change, record);
     }
     record.orphaned = false;
     ++record.api.generation;
@@ -341,6 +357,7 @@ Written LedgerContainers::DeleteRecord(Change& change, const ContainerRecord& fo
   const ContainerId id = record.api.id;
   const OperationId operation =
       operations_.Begin(change, {.kind = "container.delete", .object = ReferenceTo(record)});
+  NoteImageUse(change, record);
   if (record.api.status.node_id.empty()) {
     change.AddEvent("container.deleted", ReferenceTo(record), "");
     fleet_.EraseContainer(change, id);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "api/project.h"
 #include "controller/coordinator_types.h"
@@ -16,6 +20,21 @@ struct AddVariant {
   api::ImageVariant variant;  // whose bytes the blob store holds already
   api::Labels labels;         // put over those that are there
 };
+
+// What is to change of an image; nullopt: stays.
+struct ImagePatch {
+  std::optional<api::Visibility> visibility;
+  std::optional<std::vector<std::string>> aliases;  // "name" or "name:tag"; all that it shall have
+};
+
+inline constexpr std::chrono::seconds kMaxPruneAge{10 * 365 * 24 * 3600LL};
+struct ImagePrune {
+  bool dry_run = false;
+  std::chrono::seconds unused_for{0};  // since its last use, else since it was made
+};
+
+// How exactly an image's last use is kept: each is a write.
+inline constexpr std::chrono::hours kImageUseStep{1};
 
 // Images: names and tags over blobs.  The bytes are the blob store's (controller/images).
 class ImageService {
@@ -32,6 +51,19 @@ class ImageService {
   // Gives `key` a second name and tag.
   virtual void Tag(const Principal& who, const std::string& key, std::string reference,
                    WriteOptions options, WriteDone done) = 0;
+  // kAlreadyExists: an alias is another image's name.
+  virtual void Update(const Principal& who, const std::string& key, ImagePatch patch,
+                      WriteOptions options, WriteDone done) = 0;
+  // Deletes every image that no container is made of and that was not used for long enough.  The
+  // answer's object is {"dry_run", "images": [{"name", "tag", "project", "size_bytes"}],
+  // "freed_bytes"}: what went, or would.
+  virtual void Prune(const Principal& who, ImagePrune prune, WriteOptions options,
+                     WriteDone done) = 0;
+  // kNotFound unless the image that `key` names has a variant of these bytes.
+  virtual absl::Status CheckNamed(const Principal& who, const std::string& key,
+                                  const std::string& digest) const = 0;
+  // The images that have most of the room: "debian:12 (300.0 MiB), web:latest (20.0 MiB)".
+  virtual std::string Largest() const = 0;
   // kFailedPrecondition while a container is made from it.
   virtual void Delete(const Principal& who, const std::string& key, WriteOptions options,
                       WriteDone done) = 0;

@@ -24,6 +24,7 @@
 #include "controller/coordinator_images.h"
 #include "controller/coordinator_network.h"
 #include "controller/images/blob_store.h"
+#include "controller/images/upload_store.h"
 #include "controller/network/arp_prober.h"
 #include "controller/network/local_network.h"
 #include "controller/nodes/layer_relay.h"
@@ -77,6 +78,7 @@ struct Program {
   std::unique_ptr<SqliteStore> store;
   Lane store_lane{"store", /*max_waiting=*/100'000};  // goes first: it works on the store
   std::unique_ptr<BlobStore> blobs;
+  std::unique_ptr<UploadStore> uploads;
   std::unique_ptr<AddressProber> prober;
   std::unique_ptr<LocalNetwork> network;  // null: this machine serves no network
   NodeConnections connections{loop, log};
@@ -90,10 +92,12 @@ struct Program {
                                  .blobs = blobs,
                                  .clock = clock,
                                  .limits = config.limits,
-                                 .log = log};
+                                 .log = log,
+                                 .sign = {}};
   RestContext rest_context{.loop = loop,
                            .coordinator = nullptr,
                            .blobs = blobs,
+                           .uploads = uploads,
                            .streams = streams,
                            .clock = clock,
                            .limits = config.limits,
@@ -179,6 +183,12 @@ absl::Status OpenStore(Program& program) {
       BlobStore::Open(
           {.root = program.paths.Blobs(), .max_blob = limits.image, .quota = limits.images},
           program.loop, program.file_lane, program.random, program.log));
+  BRAMBLE_ASSIGN_OR_RETURN(program.uploads, UploadStore::Open({.root = program.paths.Blobs()},
+                                                              {.blobs = *program.blobs,
+                                                               .lane = program.file_lane,
+                                                               .random = program.random,
+                                                               .clock = program.clock,
+                                                               .log = program.log}));
   return absl::OkStatus();
 }
 
@@ -238,6 +248,7 @@ CoordinatorSettings SettingsOf(const Program& program) {
     settings.scheduler.packing = Packing::kBinPack;
   }
   settings.timing = config.timing;
+  settings.images_per_project = config.limits.images_per_project;
   settings.own_ports.insert({program.people_port, program.nodes_port});
   return settings;
 }
@@ -293,6 +304,11 @@ absl::Status Build(Program& program) {
       program.coordinator->network().OnRivals(rivals);
     });
   }
+  program.blobs->SetWhatTakesRoom(
+      [images = &program.coordinator->images()] { return images->Largest(); });
+  program.node_context.sign = [authority = program.authority.get()](std::string_view message) {
+    return authority->Sign(message);
+  };
   program.node_context.coordinator = program.coordinator.get();
   program.rest_context.coordinator = program.coordinator.get();
   program.connections.SetSessions(&program.coordinator->sessions());
@@ -360,6 +376,7 @@ asio::awaitable<void> CollectBlobs(Program& program) {
   while (true) {
     NoteBlobs(program);
     co_await SleepFor(kBetweenCollections);
+    program.uploads->RemoveExpired();
     if (!program.coordinator->state().cluster().adopting) {
       std::set<std::string> used = program.coordinator->images().UsedDigests();
       co_await program.blobs->RemoveUnused(std::move(used));

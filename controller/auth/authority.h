@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/certificate.h"
 #include "base/clock.h"
@@ -27,6 +28,9 @@ class Authority : public CertificateIssuer {
                                    const NodeId& node) override;
   std::string CaPem() const override { return ca_.certificate.Pem(); }
   std::string ServerKeySha256() const override { return std::string(server_key_.Spki().view()); }
+
+  // With the server's key, which every node has pinned.
+  std::string Sign(std::string_view message) const { return server_key_.Sign(message); }
 
   const Issuer& ca() const { return ca_; }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <system_error>
+#include <utility>
 
 #include "api/image.h"
 #include "base/encoding.h"
@@ -18,29 +19,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kPieceBytes = 1 << 20;  // written at once
+constexpr size_t kWriteBytes = 1 << 20;  // written and read at once
 constexpr mode_t kDirectoryMode = 0700;
-
-absl::Status NoRoom(std::string_view why) {
-  return absl::ResourceExhaustedError(
-      StrCat("image: ", why,
-             "; free some with `bramble image delete`, or raise [limits] in controller.toml"));
-}
-
-// Says what to do when the disk is full.
-absl::Status Explain(const absl::Status& status) {
-  return absl::IsResourceExhausted(status) ? NoRoom(MessageOf(status)) : status;
-}
 
 absl::Status SyncDirectory(const fs::path& path) {
   BRAMBLE_ASSIGN_OR_RETURN(const Fd fd, OpenFile(path, O_RDONLY | O_DIRECTORY));
   return ::fsync(fd.get()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, path.string());
 }
 
-absl::StatusOr<Sha256Digest> HashFile(const fs::path& path) {
+absl::StatusOr<PieceHasher::Result> HashFile(const fs::path& path) {
   BRAMBLE_ASSIGN_OR_RETURN(const Fd fd, OpenFile(path, O_RDONLY));
-  Sha256Stream hash;
-  std::string buffer(kPieceBytes, '\0');
+  PieceHasher hash;
+  std::string buffer(kWriteBytes, '\0');
   while (true) {
     const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) {
@@ -56,7 +46,23 @@ absl::StatusOr<Sha256Digest> HashFile(const fs::path& path) {
   }
 }
 
+absl::Status GiveName(const fs::path& from, const BlobPaths& paths, const std::string& digest) {
+  BRAMBLE_RETURN_IF_ERROR(MakeDirectories(paths.DirectoryOf(digest), kDirectoryMode));
+  const fs::path to = paths.FileOf(digest);
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    return ErrnoStatus(errno, to.string());
+  }
+  BRAMBLE_RETURN_IF_ERROR(SyncDirectory(paths.Sha256()));
+  return SyncDirectory(paths.DirectoryOf(digest));
+}
+
 }  // namespace
+
+absl::Status WrongDigest(std::string_view actual, std::string_view expected) {
+  return absl::InvalidArgumentError(StrCat("image: the bytes that came have SHA-256 ", actual,
+                                           ", not ", expected,
+                                           " as was said; send the file again"));
+}
 
 // What the lane works on is in a shared part, so that a piece under way outlives a cancelled
 // upload.
@@ -80,7 +86,7 @@ class BlobStore::FileUpload : public BlobStore::Upload {
     BRAMBLE_CO_RETURN_IF_ERROR(store_.Reserve(size_, bytes));
     size_ += bytes;
     buffer_ += piece;
-    if (buffer_.size() < kPieceBytes) {
+    if (buffer_.size() < kWriteBytes) {
       co_return absl::OkStatus();
     }
     co_return co_await WriteOut();
@@ -88,53 +94,36 @@ class BlobStore::FileUpload : public BlobStore::Upload {
 
   asio::awaitable<absl::StatusOr<StoredBlob>> Finish(std::string expected) override {
     BRAMBLE_CO_RETURN_IF_ERROR(co_await WriteOut());
-    auto sync = [file = file_]() -> absl::StatusOr<std::string> { return file->Sync(); };
-    absl::StatusOr<std::string> digest = co_await store_.lane_.Run(std::move(sync));
-    BRAMBLE_CO_RETURN_IF_ERROR(digest.status());
-    if (!expected.empty() && *digest != expected) {
-      co_return absl::InvalidArgumentError(StrCat("image: the bytes that came have SHA-256 ",
-                                                  *digest, ", not ", expected,
-                                                  " as was said; send the file again"));
+    auto sync = [file = file_] { return file->Sync(); };
+    absl::StatusOr<PieceHasher::Result> hash = co_await store_.lane_.Run(std::move(sync));
+    BRAMBLE_CO_RETURN_IF_ERROR(hash.status());
+    const std::string digest = hash->whole.Hex();
+    if (!expected.empty() && digest != expected) {
+      co_return WrongDigest(digest, expected);
     }
-    StoredBlob blob{.digest = *digest,
-                    .size = Bytes{size_},
-                    .pin = std::make_shared<const std::string>(*digest)};
-    auto rename = [file = file_, paths = store_.paths_, name = *digest] {
-      return file->Rename(paths, name);
-    };
-    // Pinned from before the name exists.
-    store_.pins_[blob.digest] = blob.pin;
-    const absl::Status renamed = co_await store_.lane_.Run(std::move(rename));
-    BRAMBLE_CO_RETURN_IF_ERROR(Explain(renamed));
-    store_.Add(blob);
-    co_return blob;
+    WholeFile whole;
+    whole.path = std::exchange(file_->path, fs::path());
+    whole.digest = digest;
+    whole.size = size_;
+    whole.pieces = hash->pieces;
+    co_return co_await store_.Adopt(std::move(whole));
   }
 
  private:
   struct File {
-    fs::path path;  // empty: it has its own name now
+    fs::path path;  // empty: it is the store's now
     Fd fd;
-    Sha256Stream hash;
+    PieceHasher hash;
 
     absl::Status Write(const std::string& bytes) {
       hash.Update(bytes);
       return WriteAll(fd.get(), bytes, path.string());
     }
-    absl::StatusOr<std::string> Sync() {
+    absl::StatusOr<PieceHasher::Result> Sync() {
       if (::fdatasync(fd.get()) != 0) {
         return ErrnoStatus(errno, path.string());
       }
-      return hash.Finish().Hex();
-    }
-    absl::Status Rename(const BlobPaths& paths, const std::string& digest) {
-      BRAMBLE_RETURN_IF_ERROR(MakeDirectories(paths.DirectoryOf(digest), kDirectoryMode));
-      const fs::path to = paths.FileOf(digest);
-      if (::rename(path.c_str(), to.c_str()) != 0) {
-        return ErrnoStatus(errno, to.string());
-      }
-      path.clear();
-      BRAMBLE_RETURN_IF_ERROR(SyncDirectory(paths.Sha256()));
-      return SyncDirectory(paths.DirectoryOf(digest));
+      return hash.Finish();
     }
     void Remove() {
       if (!path.empty()) {
@@ -148,7 +137,7 @@ class BlobStore::FileUpload : public BlobStore::Upload {
     auto write = [file = file_, bytes = std::move(buffer_)] { return file->Write(bytes); };
     buffer_.clear();
     const absl::Status status = co_await store_.lane_.Run(std::move(write));
-    co_return Explain(status);
+    co_return store_.Explain(status);
   }
 
   BlobStore& store_;
@@ -204,6 +193,18 @@ absl::StatusOr<std::unique_ptr<BlobStore::Upload>> BlobStore::Begin() {
   return std::make_unique<FileUpload>(*this, path, *std::move(fd));
 }
 
+absl::Status BlobStore::NoRoom(std::string_view why) const {
+  const std::string largest = largest_ ? largest_() : "";
+  return absl::ResourceExhaustedError(StrCat(
+      "image: ", why, largest.empty() ? "" : StrCat("; the largest are ", largest),
+      "; free some with `bramble image prune` or `bramble image delete`, or raise [limits] in "
+      "controller.toml"));
+}
+
+absl::Status BlobStore::Explain(const absl::Status& status) const {
+  return absl::IsResourceExhausted(status) ? NoRoom(MessageOf(status)) : status;
+}
+
 absl::Status BlobStore::Reserve(int64_t so_far, int64_t bytes) {
   if (so_far + bytes > options_.max_blob.count) {
     return NoRoom(StrCat("larger than ", ToString(options_.max_blob), " (limits.image)"));
@@ -216,23 +217,47 @@ absl::Status BlobStore::Reserve(int64_t so_far, int64_t bytes) {
   return absl::OkStatus();
 }
 
-void BlobStore::Add(const StoredBlob& blob) {
+void BlobStore::Add(const StoredBlob& blob, PieceDigests pieces) {
   Known& known = known_[blob.digest];
   total_ += blob.size.count - known.size;
   known.size = blob.size.count;
-  known.verified = true;  // hashed as it was written
+  known.pieces = std::move(pieces);  // hashed as it was written
 }
 
-asio::awaitable<absl::StatusOr<OpenBlob>> BlobStore::OpenVerified(std::string digest) {
+BlobPin BlobStore::Pin(const std::string& digest) {
+  auto pin = std::make_shared<const std::string>(digest);
+  if (const auto held = pins_[digest].lock()) {
+    return held;
+  }
+  pins_[digest] = pin;
+  return pin;
+}
+
+asio::awaitable<absl::StatusOr<StoredBlob>> BlobStore::Adopt(WholeFile file) {
+  // Pinned from before the name exists.
+  StoredBlob blob{.digest = file.digest, .size = Bytes{file.size}, .pin = Pin(file.digest)};
+  auto name = [paths = paths_, from = file.path, digest = file.digest] {
+    const absl::Status named = GiveName(from, paths, digest);
+    if (!named.ok()) {
+      ::unlink(from.c_str());
+    }
+    return named;
+  };
+  const absl::Status named = co_await lane_.Run(std::move(name));
+  BRAMBLE_CO_RETURN_IF_ERROR(Explain(named));
+  Add(blob, file.pieces);
+  co_return blob;
+}
+
+asio::awaitable<absl::Status> BlobStore::MakeSure(std::string digest) {
   BRAMBLE_CO_RETURN_IF_ERROR(api::CheckDigest(digest));
-  const auto missing = absl::NotFoundError(StrCat("blob ", digest, ": not found"));
   while (true) {
     const auto found = known_.find(digest);
     if (found == known_.end()) {
-      co_return missing;
+      co_return absl::NotFoundError(StrCat("blob ", digest, ": not found"));
     }
-    if (found->second.verified) {
-      break;
+    if (found->second.pieces != nullptr) {
+      co_return absl::OkStatus();
     }
     if (const auto busy = verifying_.find(digest); busy != verifying_.end()) {
       const std::shared_ptr<Event> done = busy->second;
@@ -241,6 +266,17 @@ asio::awaitable<absl::StatusOr<OpenBlob>> BlobStore::OpenVerified(std::string di
     }
     BRAMBLE_CO_RETURN_IF_ERROR(co_await Verify(digest));
   }
+}
+
+asio::awaitable<absl::StatusOr<PieceDigests>> BlobStore::PiecesOf(std::string digest) {
+  const absl::Status sure = co_await MakeSure(digest);
+  BRAMBLE_CO_RETURN_IF_ERROR(sure);
+  co_return known_.at(digest).pieces;
+}
+
+asio::awaitable<absl::StatusOr<OpenBlob>> BlobStore::OpenVerified(std::string digest) {
+  const absl::Status sure = co_await MakeSure(digest);
+  BRAMBLE_CO_RETURN_IF_ERROR(sure);
   BRAMBLE_CO_ASSIGN_OR_RETURN(Fd fd, OpenFile(paths_.FileOf(digest), O_RDONLY));
   struct stat about {};
   if (::fstat(fd.get(), &about) != 0) {
@@ -256,22 +292,23 @@ asio::awaitable<absl::Status> BlobStore::Verify(std::string digest) {
   const auto done = std::make_shared<Event>(loop_);
   verifying_[digest] = done;
   auto hash = [path = paths_.FileOf(digest)] { return HashFile(path); };
-  const absl::StatusOr<Sha256Digest> actual = co_await lane_.Run(std::move(hash));
+  const absl::StatusOr<PieceHasher::Result> actual = co_await lane_.Run(std::move(hash));
   verifying_.erase(digest);
   done->Set();
   const auto found = known_.find(digest);
   if (!actual.ok() || found == known_.end()) {
     co_return actual.status();
   }
-  if (actual->Hex() == digest) {
-    found->second.verified = true;
+  const std::string hex = actual->whole.Hex();
+  if (hex == digest) {
+    found->second.pieces = actual->pieces;
     co_return absl::OkStatus();
   }
-  log_.Error("blob_damaged", {{"digest", digest}, {"found", actual->Hex()}});
+  log_.Error("blob_damaged", {{"digest", digest}, {"found", hex}});
   total_ -= found->second.size;
   known_.erase(found);
   ::rename(paths_.FileOf(digest).c_str(), (paths_.Damaged() / digest).c_str());
-  co_return absl::DataLossError(StrCat("blob ", digest, ": its bytes have SHA-256 ", actual->Hex(),
+  co_return absl::DataLossError(StrCat("blob ", digest, ": its bytes have SHA-256 ", hex,
                                        "; it was put aside in ", paths_.Damaged().string(),
                                        "; upload the image again"));
 }

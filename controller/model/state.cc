@@ -12,8 +12,11 @@ std::string NameKey(std::string_view project, std::string_view name) {
   return StrCat(project, "/", name);
 }
 
-std::string ImageKey(const ImageRecord& record) {
-  return StrCat(record.api.project.str(), "/", record.api.name, ":", record.api.tag);
+// "name:tag", its own first.
+std::vector<std::string> NamesOf(const ImageRecord& record) {
+  std::vector<std::string> names = {StrCat(record.api.name, ":", record.api.tag)};
+  names.insert(names.end(), record.api.aliases.begin(), record.api.aliases.end());
+  return names;
 }
 
 template <typename Index>
@@ -60,8 +63,16 @@ const ImageRecord* State::FindImage(std::string_view project, std::string_view r
   if (const std::string* id = Lookup(image_by_name_, key)) {
     return images_.Find(*id);
   }
+  // Of other projects those that they show to all; of several, the first project's in order.
+  const std::string name = key.substr(project.size());
+  const auto shown = public_images_.lower_bound(StrCat(name, "/"));
+  if (shown != public_images_.end() && shown->first.starts_with(StrCat(name, "/"))) {
+    return images_.Find(shown->second);
+  }
   const ImageRecord* record = images_.Find(reference);
-  return record != nullptr && record->api.project.str() == project ? record : nullptr;
+  const bool visible = record != nullptr && (record->api.project.str() == project ||
+                                             record->api.visibility == api::Visibility::kPublic);
+  return visible ? record : nullptr;
 }
 
 const CredentialRecord* State::FindCredential(std::string_view secret_sha256) const {
@@ -174,8 +185,26 @@ void State::Put(NodeRecord record, uint64_t revision) {
 
 void State::Put(ImageRecord record, uint64_t revision) {
   const std::string id = record.api.id.str();
-  image_by_name_[ImageKey(record)] = id;
+  if (const ImageRecord* old = images_.Find(id)) {
+    Unindex(*old);
+  }
+  const std::string& project = record.api.project.str();
+  for (const std::string& name : NamesOf(record)) {
+    image_by_name_[NameKey(project, name)] = id;
+    if (record.api.visibility == api::Visibility::kPublic) {
+      public_images_[StrCat("/", name, "/", project)] = id;
+    }
+  }
   images_.Put(id, std::move(record), revision);
+}
+
+void State::Unindex(const ImageRecord& record) {
+  const std::string id = record.api.id.str();
+  const std::string& project = record.api.project.str();
+  for (const std::string& name : NamesOf(record)) {
+    Forget(image_by_name_, NameKey(project, name), id);
+    Forget(public_images_, StrCat("/", name, "/", project), id);
+  }
 }
 
 void State::Put(FlavorRecord record, uint64_t revision) {
@@ -278,7 +307,7 @@ void State::Erase(RowKind kind, const std::string& id, uint64_t revision) {
       break;
     case RowKind::kImage:
       if (const ImageRecord* old = images_.Find(id)) {
-        Forget(image_by_name_, ImageKey(*old), id);
+        Unindex(*old);
         images_.Erase(id, revision);
       }
       break;

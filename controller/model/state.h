@@ -109,7 +109,7 @@ class State {
   const ContainerRecord* FindContainer(std::string_view project, std::string_view name_or_id) const;
   const NodeRecord* FindNode(std::string_view name_or_id) const;
   const NodeRecord* FindNodeByKey(std::string_view key_sha256) const;
-  // "name" or "name:tag" or an id.
+  // "name" or "name:tag", its own or an alias, or an id: of `project`, else of one that shows it.
   const ImageRecord* FindImage(std::string_view project, std::string_view reference) const;
   const CredentialRecord* FindCredential(std::string_view secret_sha256) const;
   // Ids of the containers on `node`, also of those being deleted.
@@ -157,6 +157,7 @@ class State {
   void CountOnNode(const ContainerRecord& record, int sign);
   void Unindex(const ContainerRecord& record);
   void Unindex(const NodeRecord& record);
+  void Unindex(const ImageRecord& record);
   // `id` no longer has it; it is its reservation's again, if it has one.
   void GiveBack(const std::string& address, const std::string& id);
 
@@ -182,6 +183,7 @@ class State {
   std::map<std::string, std::string, std::less<>> node_by_name_;
   std::map<std::string, std::string, std::less<>> node_by_key_;
   std::map<std::string, std::string, std::less<>> image_by_name_;  // "project/name:tag"
+  std::map<std::string, std::string, std::less<>> public_images_;  // "/name:tag/project"
   std::map<std::string, std::string, std::less<>> credential_by_secret_;
   std::map<std::string, std::set<std::string>, std::less<>> containers_on_;  // "" -> pending
   std::map<std::string, std::string, std::less<>> address_owner_;

@@ -37,6 +37,58 @@ TEST(StateTest, FindsByNameAndByIdAndForgetsOldNames) {
   EXPECT_EQ(state.FindContainer("other", "c1"), nullptr) << "another project's id is not found";
 }
 
+ImageRecord MakeImage(const std::string& id, const std::string& project, const std::string& name) {
+  ImageRecord image;
+  image.api.id = ImageId::Trusted(id);
+  image.api.project = ProjectName::Trusted(project);
+  image.api.name = name;
+  return image;
+}
+
+TEST(StateTest, AnImageIsFoundByItsAliasesUntilTheyAreTakenAway) {
+  State state;
+  ImageRecord image = MakeImage("i1", "default", "debian");
+  image.api.aliases = {"stable:latest", "bookworm:12"};
+  state.Put(image, 1);
+  for (const char* name : {"debian", "debian:latest", "stable", "bookworm:12", "i1"}) {
+    ASSERT_NE(state.FindImage("default", name), nullptr) << name;
+  }
+  EXPECT_EQ(state.FindImage("default", "bookworm"), nullptr) << "of that tag only";
+
+  image.api.aliases = {"bookworm:12"};
+  state.Put(image, 2);
+  EXPECT_EQ(state.FindImage("default", "stable"), nullptr);
+  EXPECT_NE(state.FindImage("default", "bookworm:12"), nullptr);
+  state.Erase(RowKind::kImage, "i1", 3);
+  EXPECT_EQ(state.FindImage("default", "bookworm:12"), nullptr);
+}
+
+TEST(StateTest, APrivateImageIsItsProjectsAndAPublicOneEverybodys) {
+  State state;
+  ImageRecord theirs = MakeImage("i1", "lesson", "debian");
+  state.Put(theirs, 1);
+  EXPECT_EQ(state.FindImage("default", "debian"), nullptr);
+  EXPECT_EQ(state.FindImage("default", "i1"), nullptr) << "nor by its id";
+
+  theirs.api.visibility = api::Visibility::kPublic;
+  theirs.api.aliases = {"stable:latest"};
+  state.Put(theirs, 2);
+  ASSERT_NE(state.FindImage("default", "debian"), nullptr);
+  EXPECT_NE(state.FindImage("default", "stable"), nullptr);
+  EXPECT_NE(state.FindImage("default", "i1"), nullptr);
+  EXPECT_EQ(state.FindImage("default", "debia"), nullptr);
+
+  state.Put(MakeImage("i2", "default", "debian"), 3);
+  EXPECT_EQ(state.FindImage("default", "debian")->api.id.str(), "i2") << "one's own comes first";
+  state.Erase(RowKind::kImage, "i2", 4);
+  EXPECT_EQ(state.FindImage("default", "debian")->api.id.str(), "i1");
+
+  theirs.api.visibility = api::Visibility::kPrivate;
+  state.Put(theirs, 5);
+  EXPECT_EQ(state.FindImage("default", "debian"), nullptr);
+  EXPECT_EQ(state.FindImage("default", "stable"), nullptr);
+}
+
 TEST(StateTest, ANameGivenAwayIsNotForgottenWithItsFirstOwner) {
   State state;
   state.Put(MakeNode("n1", "pi-1"), 1);

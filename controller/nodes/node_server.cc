@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/nodes/node_server.h"
 
+#include <algorithm>
+
+#include "api/blob_transfer.h"
 #include "api/http_status.h"
 #include "api/problem.h"
 #include "base/peer_group.h"
@@ -17,6 +20,8 @@ namespace {
 
 constexpr size_t kMaxJoinBytes = 64 * 1024;
 constexpr std::chrono::milliseconds kJoinLimit{30'000};
+// For the slowest fetch of the largest image.
+constexpr std::chrono::hours kTicketValid{6};
 
 Response ProblemResponse(const absl::Status& status) {
   const api::Problem problem = api::ProblemOf(status);
@@ -118,22 +123,119 @@ Response OpenSession(NodeServerContext& context, Request& request) {
   return response;
 }
 
-asio::awaitable<Response> GetBlob(NodeServerContext& context, Request& request) {
-  const absl::StatusOr<NodeId> node = NodeOf(context, request);
+// The node that asks, if it may have the blob that it asks for.
+absl::StatusOr<NodeId> FetcherOf(const NodeServerContext& context, const Request& request) {
+  BRAMBLE_ASSIGN_OR_RETURN(const NodeId node, NodeOf(context, request));
+  if (!context.coordinator->sessions().MayFetchBlob(node, request.Param("digest"))) {
+    return absl::NotFoundError("blob: not found");
+  }
+  return node;
+}
+
+absl::Status ExplainMissing(const absl::Status& status) {
+  return absl::IsNotFound(status) ? absl::NotFoundError(
+                                        "image blob missing on the controller: import it again by "
+                                        "`bramble image import`")
+                                  : status;
+}
+
+asio::awaitable<Response> GetPieces(NodeServerContext& context, Request& request) {
+  const absl::StatusOr<NodeId> node = FetcherOf(context, request);
   if (!node.ok()) {
     co_return ProblemResponse(node.status());
   }
   const std::string digest = request.Param("digest");
-  if (!context.coordinator->sessions().MayFetchBlob(*node, digest)) {
-    co_return ProblemResponse(absl::NotFoundError("blob: not found"));
+  const absl::StatusOr<PieceDigests> pieces = co_await context.blobs->PiecesOf(digest);
+  if (!pieces.ok()) {
+    co_return ProblemResponse(ExplainMissing(pieces.status()));
   }
+  api::BlobPieces answer{.size = {context.blobs->SizeOf(digest)}, .piece = {kPieceBytes}};
+  for (const Sha256Digest& piece : **pieces) {
+    answer.sha256.push_back(piece.Hex());
+  }
+  Response response;
+  response.status = api::kHttpOk;
+  response.body = json::serialize(api::ToJson(answer));
+  co_return response;
+}
+
+BlobPlan::Question QuestionOf(const NodeServerContext& context, const NodeId& fetcher,
+                              const std::string& digest) {
+  BlobPlan::Question question{.digest = digest, .fetcher = fetcher};
+  for (const auto& [id, entry] : context.coordinator->state().nodes().entries()) {
+    const api::Node& node = entry.record.api;
+    if (node.state != api::NodeState::kReady || node.address.empty()) {
+      continue;
+    }
+    question.connected.insert(node.id);
+    if (std::find(node.images.begin(), node.images.end(), digest) != node.images.end()) {
+      question.holders.insert(node.id);
+    }
+  }
+  question.connected.insert(fetcher);
+  return question;
+}
+
+api::BlobNeighbour NeighbourOf(const NodeServerContext& context, const NodeId& id,
+                               const std::string& digest, const std::string& fetcher_key) {
+  const NodeRecord& record = *context.coordinator->state().nodes().Find(id.str());
+  // As nodes count the time: by what was signed.
+  const int64_t now = std::max(context.clock.Wall().time_since_epoch().count(),
+                               context.coordinator->state().cluster().highest_signed_time_ms);
+  const api::BlobTicket ticket{.digest = digest,
+                               .fetcher_key_sha256 = fetcher_key,
+                               .server = id,
+                               .expires_ms = now + std::chrono::milliseconds(kTicketValid).count()};
+  return {.node = id,
+          .address = record.api.address,
+          .key_sha256 = record.key_sha256,
+          .ticket = api::FormatTicket(ticket.expires_ms, context.sign(api::TicketText(ticket)))};
+}
+
+Response ChooseSource(NodeServerContext& context, Request& request) {
+  const absl::StatusOr<NodeId> node = FetcherOf(context, request);
+  if (!node.ok()) {
+    return ProblemResponse(node.status());
+  }
+  const absl::StatusOr<json::value> body =
+      ParseJson(request.body.empty() ? "{}" : request.body, kMaxJoinBytes);
+  if (!body.ok()) {
+    return ProblemResponse(body.status());
+  }
+  const absl::StatusOr<api::BlobSourceRequest> wanted = api::BlobSourceRequestFromJson(*body);
+  if (!wanted.ok()) {
+    return ProblemResponse(wanted.status());
+  }
+  const std::string digest = request.Param("digest");
+  const BootTime now = context.clock.Boot();
+  if (!wanted->failed.empty()) {
+    const bool wrong = wanted->fault == api::NeighbourFault::kWrongBytes;
+    const auto fault = api::kNeighbourFaultNames[static_cast<size_t>(wanted->fault)];
+    context.log.Warn(
+        "neighbour_failed",
+        {{"node", wanted->failed}, {"fetcher", *node}, {"image", digest}, {"fault", fault}});
+    context.plan.OnFault(digest, *node, wanted->failed, wrong, now);
+  }
+  api::BlobSource source;
+  const std::optional<NodeId> chosen = context.plan.Choose(QuestionOf(context, *node, digest), now);
+  if (chosen.has_value() && context.sign) {
+    source.neighbour = NeighbourOf(context, *chosen, digest, request.connection->peer().spki.Hex());
+  }
+  Response response;
+  response.status = api::kHttpOk;
+  response.body = json::serialize(api::ToJson(source));
+  return response;
+}
+
+asio::awaitable<Response> GetBlob(NodeServerContext& context, Request& request) {
+  const absl::StatusOr<NodeId> node = FetcherOf(context, request);
+  if (!node.ok()) {
+    co_return ProblemResponse(node.status());
+  }
+  const std::string digest = request.Param("digest");
   const absl::StatusOr<OpenBlob> blob = co_await context.blobs->OpenVerified(digest);
-  if (absl::IsNotFound(blob.status())) {
-    co_return ProblemResponse(absl::NotFoundError(
-        "image blob missing on the controller: import it again by `bramble image import`"));
-  }
   if (!blob.ok()) {
-    co_return ProblemResponse(blob.status());
+    co_return ProblemResponse(ExplainMissing(blob.status()));
   }
   Response response;
   response.status = api::kHttpOk;
@@ -177,6 +279,13 @@ std::unique_ptr<HttpServer> MakeNodeServer(NodeServerContext& context, Lane& fil
   Route blob;
   blob.handler = [&context](Request& request) { return GetBlob(context, request); };
   router.Add("GET", "/v1/blobs/{digest}", std::move(blob));
+  Route pieces;
+  pieces.handler = [&context](Request& request) { return GetPieces(context, request); };
+  router.Add("GET", "/v1/blobs/{digest}/pieces", std::move(pieces));
+  Route source;
+  source.direct = [&context](Request& request) { return ChooseSource(context, request); };
+  source.max_body_bytes = kMaxJoinBytes;
+  router.Add("POST", "/v1/blobs/{digest}/source", std::move(source));
   Route stream;
   stream.direct = [&context](Request& request) { return OpenStreamSocket(context, request); };
   router.Add("GET", "/v1/streams/{ticket}", std::move(stream));

@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "controller/coordinator_images.h"
 #include "controller/images/blob_store.h"
+#include "controller/images/upload_store.h"
 #include "controller/one_shot.h"
 #include "controller/rest/routes.h"
 
@@ -14,12 +15,13 @@ namespace {
 
 struct UploadRequest {
   AddVariant add;
-  std::string expected;  // SHA-256; empty: any
+  std::string expected;   // SHA-256; empty: any
+  std::string upload_id;  // of an upload that is whole; empty: the body is the archive
 };
 
 absl::StatusOr<UploadRequest> UploadOf(const Request& request) {
   BRAMBLE_RETURN_IF_ERROR(
-      RefuseOtherQueries(request, {"name", "tag", "architecture", "sha256", "label"}));
+      RefuseOtherQueries(request, {"name", "tag", "architecture", "sha256", "label", "upload"}));
   UploadRequest upload;
   const std::string tag(request.Query("tag").value_or("latest"));
   BRAMBLE_ASSIGN_OR_RETURN(
@@ -33,6 +35,7 @@ absl::StatusOr<UploadRequest> UploadOf(const Request& request) {
   if (!upload.expected.empty()) {
     BRAMBLE_RETURN_IF_ERROR(Annotate(api::CheckDigest(upload.expected), "sha256"));
   }
+  upload.upload_id = std::string(request.Query("upload").value_or(""));
   for (const auto& [key, value] : request.query) {
     if (key != "label") {
       continue;
@@ -66,6 +69,33 @@ asio::awaitable<absl::StatusOr<StoredBlob>> StoreBody(BlobStore& blobs, RequestB
   co_return co_await upload->Finish(std::move(expected));
 }
 
+// The bytes of an upload that is whole.  When it was finished before, and the answer was lost, they
+// are there by their digest.
+asio::awaitable<absl::StatusOr<StoredBlob>> TakeUpload(RestContext& context, Principal who,
+                                                       RequestBody& body, UploadRequest wanted) {
+  BRAMBLE_CO_ASSIGN_OR_RETURN(const std::string piece, co_await body.Read());
+  if (!piece.empty()) {
+    co_return absl::InvalidArgumentError(
+        "image: the bytes come either in the body or by an upload; send no body with `upload`");
+  }
+  absl::StatusOr<StoredBlob> blob =
+      co_await context.uploads->Finish(who.id, wanted.upload_id, wanted.expected);
+  if (absl::IsNotFound(blob.status()) && context.blobs->Has(wanted.expected)) {
+    blob = StoredBlob{.digest = wanted.expected,
+                      .size = {context.blobs->SizeOf(wanted.expected)},
+                      .pin = context.blobs->Pin(wanted.expected)};
+  }
+  co_return blob;
+}
+
+asio::awaitable<absl::StatusOr<StoredBlob>> BlobOf(RestContext& context, Principal who,
+                                                   RequestBody& body, UploadRequest wanted) {
+  if (wanted.upload_id.empty()) {
+    return StoreBody(*context.blobs, body, std::move(wanted.expected));
+  }
+  return TakeUpload(context, std::move(who), body, std::move(wanted));
+}
+
 asio::awaitable<Response> UploadImage(RestContext& context, Principal who, Request& request) {
   absl::StatusOr<UploadRequest> upload = UploadOf(request);
   if (!upload.ok()) {
@@ -75,7 +105,7 @@ asio::awaitable<Response> UploadImage(RestContext& context, Principal who, Reque
     co_return ProblemResponse(NotFound("image", upload->add.name));
   }
   const absl::StatusOr<StoredBlob> blob =
-      co_await StoreBody(*context.blobs, *request.body_stream, upload->expected);
+      co_await BlobOf(context, who, *request.body_stream, *upload);
   if (!blob.ok()) {
     co_return ProblemResponse(blob.status());
   }
@@ -90,6 +120,55 @@ asio::awaitable<Response> UploadImage(RestContext& context, Principal who, Reque
                                     written.Taker());
   const absl::StatusOr<Written> result = co_await written.Wait(kWriteLimit, "image");
   co_return WrittenResponse(context, api::kHttpCreated, result);
+}
+
+asio::awaitable<Response> DownloadBlob(RestContext& context, Principal who, Request& request) {
+  const std::string digest = request.Param("digest");
+  const absl::Status named =
+      context.coordinator->images().CheckNamed(who, request.Param("reference"), digest);
+  if (!named.ok()) {
+    co_return ProblemResponse(named);
+  }
+  const absl::StatusOr<OpenBlob> blob = co_await context.blobs->OpenVerified(digest);
+  if (!blob.ok()) {
+    co_return ProblemResponse(blob.status());
+  }
+  Response response;
+  response.status = api::kHttpOk;
+  response.content_type = "application/octet-stream";
+  response.headers.Add("ETag", StrCat("\"", digest, "\""));
+  FileBody file;
+  file.fd = blob->fd;
+  file.size = blob->size;
+  response.body = std::move(file);
+  co_return response;
+}
+
+absl::Status ChangeImage(RestContext& context, WriteCall& call) {
+  JsonObjectReader reader(call.body, "image", UnknownKeys::kRefuse);
+  ImagePatch patch;
+  if (reader.Has("visibility")) {
+    patch.visibility = api::EnumField<api::Visibility>(reader, "visibility", api::kVisibilityNames);
+  }
+  if (reader.Has("aliases")) {
+    patch.aliases = reader.StringList("aliases", api::kMaxAliases, {.max = 127});
+  }
+  BRAMBLE_RETURN_IF_ERROR(reader.Finish());
+  context.coordinator->images().Update(call.who, call.request.Param("reference"), std::move(patch),
+                                       std::move(call.options), std::move(call.done));
+  return absl::OkStatus();
+}
+
+absl::Status PruneImages(RestContext& context, WriteCall& call) {
+  JsonObjectReader reader(call.body, "prune", UnknownKeys::kRefuse);
+  ImagePrune prune;
+  prune.dry_run = reader.OptionalBool("dry_run").value_or(false);
+  prune.unused_for = std::chrono::seconds(
+      reader.OptionalInt("unused_for_s", {.min = 0, .max = kMaxPruneAge.count()}).value_or(0));
+  BRAMBLE_RETURN_IF_ERROR(reader.Finish());
+  context.coordinator->images().Prune(call.who, prune, std::move(call.options),
+                                      std::move(call.done));
+  return absl::OkStatus();
 }
 
 absl::Status TagImage(RestContext& context, WriteCall& call) {
@@ -130,6 +209,16 @@ void AddImageRoutes(Router& router, RestContext& context) {
                context.coordinator->images().Delete(call.who, call.request.Param("reference"),
                                                     std::move(call.options), std::move(call.done));
                return absl::OkStatus();
+             }));
+  router.Add("PATCH", "/v1/images/{reference}",
+             WriteRoute(context, api::kHttpOk,
+                        [&context](WriteCall& call) { return ChangeImage(context, call); }));
+  router.Add("POST", "/v1/prune/images",
+             WriteRoute(context, api::kHttpOk,
+                        [&context](WriteCall& call) { return PruneImages(context, call); }));
+  router.Add("GET", "/v1/images/{reference}/blobs/{digest}",
+             AuthorisedRoute(context, [&context](Principal who, Request& request) {
+               return DownloadBlob(context, std::move(who), request);
              }));
   router.Add("POST", "/v1/images/{reference}/tag",
              WriteRoute(context, api::kHttpCreated,

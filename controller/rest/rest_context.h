@@ -20,12 +20,14 @@ namespace bramble::controller {
 
 class BlobStore;
 class StreamBroker;
+class UploadStore;
 
 // What the handlers work on.  All of it outlives the server.
 struct RestContext {
   asio::io_context& loop;
   Coordinator* coordinator;  // set before the loop runs
   const std::unique_ptr<BlobStore>& blobs;
+  const std::unique_ptr<UploadStore>& uploads;
   StreamBroker& streams;
   const Clock& clock;
   LimitsConfig limits;
@@ -57,6 +59,7 @@ void AddPortForwardRoutes(Router& router, RestContext& context);
 void AddSecurityGroupRoutes(Router& router, RestContext& context);
 void AddSdcardRoutes(Router& router, RestContext& context);
 void AddTokenRoutes(Router& router, RestContext& context);
+void AddUploadRoutes(Router& router, RestContext& context);
 void AddUserRoutes(Router& router, RestContext& context);
 
 }  // namespace bramble::controller

@@ -40,6 +40,7 @@ std::unique_ptr<HttpServer> MakeRestServer(RestContext& context, Lane& file_lane
   AddSecurityGroupRoutes(router, context);
   AddSdcardRoutes(router, context);
   AddTokenRoutes(router, context);
+  AddUploadRoutes(router, context);
   AddUserRoutes(router, context);
 
   HttpServerOptions options;

@@ -16,7 +16,8 @@ namespace bramble::controller {
 //     lock                      held by the controller that uses this directory
 //     setup-code                0600, until the cluster was initialised
 //     blobs/sha256/ab/ab12…     images, named by the SHA-256 of their bytes
-//     blobs/incoming/           uploads under way; emptied at the start
+//     blobs/incoming/           uploads in one request; emptied at the start
+//     blobs/uploads/            uploads that go on after an interruption
 //     blobs/damaged/            blobs whose bytes no longer match their name
 //     cards/                    base images of cards (NAME.img.zst), which an operator puts there
 //     tmp/                      backups on their way out; emptied at the start
@@ -49,6 +50,7 @@ struct BlobPaths {
 
   Path Sha256() const { return root / "sha256"; }
   Path Incoming() const { return root / "incoming"; }
+  Path Uploads() const { return root / "uploads"; }
   Path Damaged() const { return root / "damaged"; }
   Path DirectoryOf(std::string_view digest) const { return Sha256() / digest.substr(0, 2); }
   Path FileOf(std::string_view digest) const { return DirectoryOf(digest) / digest; }

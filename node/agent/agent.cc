@@ -196,6 +196,7 @@ asio::awaitable<Started> Agent::AfterAdjusting(ContainerId id) {
 
 asio::awaitable<absl::StatusOr<Started>> Agent::StartContainer(api::NodeContainer container) {
   const ContainerId id = container.id;
+  const std::string digest = container.image_digest;
   absl::StatusOr<RuntimeSpec> spec = SpecOf(container);
   if (!spec.ok()) {
     co_return spec.status();
@@ -228,6 +229,7 @@ asio::awaitable<absl::StatusOr<Started>> Agent::StartContainer(api::NodeContaine
   Started started{.started_at = running->started_at,
                   .disk_limit_mode = running->disk_mode,
                   .lacking = running->degraded};
+  images_.NoteUse(digest);
   containers_[id] = *std::move(running);
   co_return started;
 }
@@ -292,6 +294,7 @@ asio::awaitable<absl::Status> Agent::FetchImage(api::NodeContainer container) {
     co_return fetched;
   }
   absl::StatusOr<CachedImage> added = co_await images_.Add(digest);
+  source_.Release(digest);
   if (!added.ok()) {
     co_return added.status();
   }
@@ -321,11 +324,11 @@ asio::awaitable<absl::StatusOr<RuntimeSpec>> Agent::PrepareImport(ContainerId id
   co_return SpecOf(*container);
 }
 
-asio::awaitable<absl::Status> Agent::CollectImages() {
+asio::awaitable<absl::Status> Agent::CollectImages(Bytes needed) {
   if (core_.busy()) {
     co_return absl::OkStatus();
   }
-  const absl::Status status = co_await images_.Collect(core_.images_in_use());
+  const absl::Status status = co_await images_.Collect(core_.images_in_use(), needed);
   RefreshImages();
   Pump();
   co_return status;

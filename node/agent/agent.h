@@ -37,6 +37,8 @@ class ImageSource {
   // kUnavailable: no controller is connected.
   virtual asio::awaitable<absl::Status> Fetch(std::string digest, Bytes size,
                                               std::filesystem::path path) = 0;
+  // What was fetched is unpacked, or could not be: the source need not keep it for others any more.
+  virtual void Release(const std::string& digest) = 0;
 };
 
 // Who makes sure that movable containers end with their lease, should the agent hang.
@@ -92,8 +94,9 @@ class Agent {
   // Takes up no new work, and resumes when what was under way has ended.  Containers run on.
   asio::awaitable<void> Stop();
 
-  // Removes the images that no container here uses, unless work is under way.
-  asio::awaitable<absl::Status> CollectImages();
+  // Makes `needed` bytes of room by archives and images that no container here uses, as far as
+  // there are any, unless work is under way.
+  asio::awaitable<absl::Status> CollectImages(Bytes needed);
 
   // ---- from the controller
   Acceptance OnDesired(const api::Desired& desired);

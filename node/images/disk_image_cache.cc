@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "base/strings.h"
 #include "base/subprocess.h"
+#include "node/images/eviction.h"
 
 namespace bramble::node {
 namespace {
@@ -25,6 +26,7 @@ constexpr char kArchive[] = "archive";
 constexpr char kPart[] = "part";
 constexpr char kTree[] = "tree";
 constexpr char kDescription[] = "image.json";
+constexpr std::chrono::hours kUseStep{1};
 
 absl::Status CheckDigest(const std::string& digest) {
   return Annotate(Sha256Digest::FromHex(digest).status(), "image digest");
@@ -126,6 +128,13 @@ absl::StatusOr<CachedImage> DiskImageCache::Load(const std::string& digest) cons
     return absl::DataLossError(StrCat("image ", digest, ": its description is another image's"));
   }
   image.tree = directory / kTree;
+  struct stat file {};
+  if (::lstat((directory / kArchive).c_str(), &file) == 0 && S_ISREG(file.st_mode)) {
+    image.archive.count = file.st_size;
+  }
+  if (::lstat((directory / kDescription).c_str(), &file) == 0) {
+    image.last_used = WallTime(std::chrono::seconds(file.st_mtim.tv_sec));
+  }
   return image;
 }
 
@@ -175,15 +184,20 @@ absl::StatusOr<CachedImage> DiskImageCache::Unpack(const std::string& digest) co
     image->digest = digest;
     image->tree = directory / kTree;
     image->ids = options_.ids;
+    image->last_used = SystemClock().Wall();
     if (absl::Status published = Publish(*image); !published.ok()) {
       image = published;
     }
   }
-  const bool archive_is_useless =
-      image.ok() || absl::IsDataLoss(image.status()) || absl::IsInvalidArgument(image.status());
+  const bool archive_is_useless = (image.ok() && !HasRoomForArchives()) ||
+                                  absl::IsDataLoss(image.status()) ||
+                                  absl::IsInvalidArgument(image.status());
+  std::error_code ignored;
   if (archive_is_useless) {
-    std::error_code ignored;  // a stale archive is overwritten by the next one
-    fs::remove(directory / kArchive, ignored);
+    fs::remove(directory / kArchive, ignored);  // a stale one is overwritten by the next
+  } else if (image.ok()) {
+    const auto size = fs::file_size(directory / kArchive, ignored);
+    image->archive.count = ignored ? 0 : static_cast<int64_t>(size);
   }
   if (!image.ok()) {
     BRAMBLE_RETURN_IF_ERROR(RemoveBelow(directory, kPart));
@@ -221,13 +235,67 @@ std::vector<CachedImage> DiskImageCache::List() const {
   return all;
 }
 
-asio::awaitable<absl::Status> DiskImageCache::Collect(std::set<std::string> keep) {
-  std::erase_if(images_, [&keep](const auto& entry) { return !keep.contains(entry.first); });
-  auto collect = [root = options_.root, keep = std::move(keep)]() -> absl::Status {
+bool DiskImageCache::HasRoomForArchives() const {
+  std::error_code error;
+  const fs::space_info space = fs::space(options_.root, error);
+  return !error && space.available >=
+                       space.capacity / 100 * static_cast<uintmax_t>(options_.keep_archive_percent);
+}
+
+std::optional<fs::path> DiskImageCache::KeptArchive(const std::string& digest) const {
+  const auto found = images_.find(digest);
+  if (found == images_.end() || found->second.archive.count == 0) {
+    return std::nullopt;
+  }
+  return options_.root / digest / kArchive;
+}
+
+void DiskImageCache::NoteUse(const std::string& digest) {
+  const auto found = images_.find(digest);
+  const WallTime now = SystemClock().Wall();
+  if (found == images_.end() ||
+      (found->second.last_used <= now && now - found->second.last_used < kUseStep)) {
+    return;
+  }
+  found->second.last_used = now;
+  // Lost with the power, at worst.
+  ::utimensat(AT_FDCWD, (options_.root / digest / kDescription).c_str(), nullptr,
+              AT_SYMLINK_NOFOLLOW);
+}
+
+asio::awaitable<absl::Status> DiskImageCache::Collect(std::set<std::string> in_use, Bytes needed) {
+  std::vector<EvictionCandidate> candidates;
+  std::set<std::string> known = in_use;
+  for (const auto& [digest, image] : images_) {
+    known.insert(digest);
+    candidates.push_back({.digest = digest,
+                          .tree = image.unpacked,
+                          .archive = image.archive,
+                          .last_used = image.last_used,
+                          .in_use = in_use.contains(digest)});
+  }
+  const std::vector<Eviction> evictions = ChooseEvictions(std::move(candidates), needed);
+  for (const Eviction& eviction : evictions) {
+    log_.Info("image_evicted",
+              {{"image", eviction.digest}, {"archive_only", eviction.archive_only}});
+    if (eviction.archive_only) {
+      images_[eviction.digest].archive = {};
+    } else {
+      images_.erase(eviction.digest);
+    }
+  }
+  auto collect = [root = options_.root, known = std::move(known), evictions]() -> absl::Status {
     std::error_code error;
+    for (const Eviction& eviction : evictions) {
+      if (eviction.archive_only) {
+        fs::remove(root / eviction.digest / kArchive, error);
+      } else {
+        BRAMBLE_RETURN_IF_ERROR(RemoveBelow(root, eviction.digest.c_str()));
+      }
+    }
     for (const fs::directory_entry& entry : fs::directory_iterator(root, error)) {
       const std::string digest = entry.path().filename().string();
-      if (!keep.contains(digest) && CheckDigest(digest).ok()) {
+      if (!known.contains(digest) && CheckDigest(digest).ok()) {
         BRAMBLE_RETURN_IF_ERROR(RemoveBelow(root, digest.c_str()));
       }
     }

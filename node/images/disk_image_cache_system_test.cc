@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The image cache with the real bramble-unpack, as root.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -32,7 +33,8 @@ class DiskImageCacheTest : public ::testing::Test {
   DiskImageCache::Options Options() const {
     return {.root = base_ / "images",
             .unpack_program = fs::path(std::getenv("BRAMBLE_BIN")) / "bramble-unpack",
-            .ids = {.first = kFirstId}};
+            .ids = {.first = kFirstId},
+            .keep_archive_percent = 0};  // however full this machine's disk is
   }
   absl::StatusOr<CachedImage> Add(DiskImageCache& cache, const std::string& digest,
                                   const std::string& archive) {
@@ -54,7 +56,7 @@ TEST_F(DiskImageCacheTest, AnImageIsUnpackedOnceAndFoundAgainAfterARestart) {
     const absl::StatusOr<CachedImage> image = Add(cache, digest_, archive_);
     ASSERT_TRUE(image.ok()) << image.status();
     EXPECT_EQ(image->entries, 2);
-    EXPECT_FALSE(fs::exists(cache.ArchivePath(digest_))) << "the archive is not kept";
+    EXPECT_EQ(cache.KeptArchive(digest_), cache.ArchivePath(digest_)) << "for neighbours";
     EXPECT_TRUE(RunOnLoop(loop_, cache.Add(digest_)).ok()) << "adding what is there succeeds";
   }
   DiskImageCache cache(Options(), Logger());
@@ -102,19 +104,68 @@ TEST_F(DiskImageCacheTest, ADamagedDescriptionMeansFetchingAnew) {
   EXPECT_TRUE(Add(cache, digest_, archive_).ok());
 }
 
-TEST_F(DiskImageCacheTest, CollectRemovesWhatNobodyKeeps) {
-  DiskImageCache cache(Options(), Logger());
+TEST_F(DiskImageCacheTest, WithoutRoomTheArchiveIsNotKept) {
+  DiskImageCache::Options options = Options();
+  options.keep_archive_percent = 101;
+  DiskImageCache cache(options, Logger());
   ASSERT_TRUE(cache.Open().ok());
-  const std::string other = MakeArchive({{"b"}});
   ASSERT_TRUE(Add(cache, digest_, archive_).ok());
-  ASSERT_TRUE(Add(cache, Sha256(other).Hex(), other).ok());
+  EXPECT_EQ(cache.KeptArchive(digest_), std::nullopt);
+  EXPECT_FALSE(fs::exists(cache.ArchivePath(digest_)));
+}
 
-  std::set<std::string> keep = {digest_};
-  ASSERT_TRUE(RunOnLoop(loop_, cache.Collect(std::move(keep))).ok());
+TEST_F(DiskImageCacheTest, WhenRoomIsNeededArchivesGoThenUnusedImagesAndNoneInUse) {
+  const std::string other = MakeArchive({{"b"}});
+  const std::string other_digest = Sha256(other).Hex();
+  {
+    DiskImageCache cache(Options(), Logger());
+    ASSERT_TRUE(cache.Open().ok());
+    ASSERT_TRUE(Add(cache, digest_, archive_).ok());
+    ASSERT_TRUE(Add(cache, other_digest, other).ok());
+  }
+  DiskImageCache cache(Options(), Logger());  // finds the archives again
+  ASSERT_TRUE(cache.Open().ok());
+  const std::set<std::string> in_use = {digest_};
 
+  ASSERT_TRUE(RunOnLoop(loop_, cache.Collect(in_use, {0})).ok());
+  EXPECT_TRUE(cache.KeptArchive(digest_).has_value()) << "nothing is needed";
+  EXPECT_TRUE(cache.KeptArchive(other_digest).has_value());
+
+  ASSERT_TRUE(RunOnLoop(loop_, cache.Collect(in_use, {int64_t{1} << 40})).ok());
   EXPECT_TRUE(cache.Find(digest_).ok());
-  EXPECT_FALSE(cache.Find(Sha256(other).Hex()).ok());
-  EXPECT_FALSE(fs::exists(Options().root / Sha256(other).Hex()));
+  EXPECT_TRUE(fs::exists(Options().root / digest_ / "tree" / "etc/x"));
+  EXPECT_FALSE(fs::exists(Options().root / digest_ / "archive"));
+  EXPECT_EQ(cache.KeptArchive(digest_), std::nullopt);
+  EXPECT_FALSE(cache.Find(other_digest).ok());
+  EXPECT_FALSE(fs::exists(Options().root / other_digest));
+}
+
+TEST_F(DiskImageCacheTest, WhatWasUsedLastIsKeptLongestAlsoOverARestart) {
+  const std::string other = MakeArchive({{"b", 'f', "something"}});
+  const std::string other_digest = Sha256(other).Hex();
+  DiskImageCache::Options options = Options();
+  options.keep_archive_percent = 101;
+  {
+    DiskImageCache cache(options, Logger());
+    ASSERT_TRUE(cache.Open().ok());
+    ASSERT_TRUE(Add(cache, digest_, archive_).ok());
+    ASSERT_TRUE(Add(cache, other_digest, other).ok());
+  }
+  const struct timespec long_ago[2] = {{1'000'000, 0}, {1'000'000, 0}};
+  for (const std::string& digest : {digest_, other_digest}) {
+    ASSERT_EQ(::utimensat(AT_FDCWD, (options.root / digest / "image.json").c_str(), long_ago, 0),
+              0);
+  }
+  {
+    DiskImageCache cache(options, Logger());
+    ASSERT_TRUE(cache.Open().ok());
+    cache.NoteUse(digest_);
+  }
+  DiskImageCache cache(options, Logger());
+  ASSERT_TRUE(cache.Open().ok());
+  ASSERT_TRUE(RunOnLoop(loop_, cache.Collect({}, {1})).ok());
+  EXPECT_TRUE(cache.Find(digest_).ok());
+  EXPECT_FALSE(cache.Find(other_digest).ok());
 }
 
 }  // namespace

@@ -69,14 +69,27 @@ class FakeImageCache : public ImageCache {
     return all;
   }
 
-  asio::awaitable<absl::Status> Collect(std::set<std::string> keep) override {
-    std::erase_if(images_, [&keep](const auto& entry) { return !keep.contains(entry.first); });
+  // Archives stay where a test, or a fetch, put them.
+  std::optional<std::filesystem::path> KeptArchive(const std::string& digest) const override {
+    const std::filesystem::path archive = root_ / digest / "archive";
+    const bool kept = images_.contains(digest) && std::filesystem::exists(archive);
+    return kept ? std::optional(archive) : std::nullopt;
+  }
+  void NoteUse(const std::string& digest) override { used_.push_back(digest); }
+  const std::vector<std::string>& used() const { return used_; }
+
+  asio::awaitable<absl::Status> Collect(std::set<std::string> in_use, Bytes needed) override {
+    if (needed.count > 0) {
+      std::erase_if(images_,
+                    [&in_use](const auto& entry) { return !in_use.contains(entry.first); });
+    }
     co_return absl::OkStatus();
   }
 
  private:
   std::filesystem::path root_;
   std::map<std::string, CachedImage> images_;
+  std::vector<std::string> used_;
   std::map<std::string, absl::Status> failures_;
   std::map<std::string, Event*> held_;
   std::set<std::string> holding_;

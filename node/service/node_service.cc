@@ -13,8 +13,9 @@ constexpr std::chrono::seconds kNetworkJournalRetry{10};
 constexpr std::chrono::seconds kRuntimeRetry{2};
 constexpr int kRuntimeTries = 30;
 constexpr std::chrono::minutes kDiskCheck{10};
-constexpr char kCgroupRoot[] = "bramble";  // as LxcRuntime's default is
-constexpr int64_t kDiskLowPercent = 15;    // unused images go below this
+constexpr char kCgroupRoot[] = "bramble";   // as LxcRuntime's default is
+constexpr int64_t kDiskLowPercent = 15;     // free: below this images go
+constexpr int64_t kDiskWantedPercent = 20;  // until so much is
 
 AgentCore::Options CoreOptions(const NodeConfig& config) {
   AgentCore::Options options;
@@ -63,7 +64,8 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
       gpio_(parts.gpio),
       log_(parts.log),
       journal_(parts.disk, paths_),
-      source_(access_, disk_lane_, log_),
+      board_(loop_),
+      source_(access_, board_, disk_lane_, BlobSource::Options(), log_),
       leases_(loop_, paths_.LeaseSocket(), roots_.proc, log_),
       lan_({.loop = loop_,
             .clock = clock_,
@@ -102,6 +104,13 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
                .commands = commands_,
                .log = log_},
               UplinkOptions(parts, std::move(key))),
+      blobs_({.loop = loop_,
+              .board = board_,
+              .images = parts.images,
+              .disk = disk_lane_,
+              .now = [this] { return uplink_.SignedNow(); },
+              .log = log_},
+             BlobServer::Options()),
       status_(
           loop_, paths_.StatusSocket(), [this] { return StatusText(); }, log_),
       network_dirty_(loop_),
@@ -150,6 +159,10 @@ Uplink::Options NodeService::UplinkOptions(const Parts& parts, PrivateKey key) {
       lan_.SetController(*controller);
     }
   };
+  options.on_identity = [this](PeerIdentity identity) {
+    source_.SetIdentity(identity);
+    blobs_.SetIdentity(std::move(identity));
+  };
   options.on_network = [this](api::NodeNetwork network) { OnNetwork(std::move(network)); };
   options.on_names = [this](api::Names names) { OnNames(std::move(names)); };
   options.network_report = [this] { return NetworkReport(); };
@@ -185,6 +198,7 @@ asio::awaitable<absl::Status> NodeService::Start() {
   }
   Spawn(scope_, "lease_client", leases_.Run());
   Spawn(scope_, "uplink", uplink_.Run());
+  Spawn(scope_, "blobs", blobs_.Run());
   Spawn(scope_, "disk_free", KeepDiskFree());
   co_return absl::OkStatus();
 }
@@ -192,6 +206,7 @@ asio::awaitable<absl::Status> NodeService::Start() {
 asio::awaitable<void> NodeService::Stop() {
   co_await scope_.Join();
   co_await uplink_.Stop();
+  co_await blobs_.Stop();
   co_await streams_.Stop();
   co_await agent_.Stop();
 }
@@ -241,6 +256,7 @@ asio::awaitable<void> NodeService::StartNetwork() {
     }
   } else if (!config_.network.address.address.empty()) {
     network_.SetOwnAddress(config_.network.address.address);
+    blobs_.SetAddress(config_.network.address.address);
   }
   network_dirty_.Reset();
   Spawn(scope_, "network_journal", KeepNetworkJournal());
@@ -272,6 +288,7 @@ void NodeService::OnNames(api::Names names) {
 
 void NodeService::OnLanChange() {
   network_.SetOwnAddress(lan_.address().value_or(Ipv4Interface()).address);
+  blobs_.SetAddress(lan_.address().value_or(Ipv4Interface()).address);
   agent_.changed().Set();
 }
 
@@ -324,7 +341,8 @@ asio::awaitable<void> NodeService::KeepDiskFree() {
   while (true) {
     const std::optional<DiskSpace> disk = ReadDiskSpace(config_.state_dir);
     if (disk.has_value() && disk->free.count < disk->size.count / 100 * kDiskLowPercent) {
-      const absl::Status collected = co_await agent_.CollectImages();
+      const Bytes needed{disk->size.count / 100 * kDiskWantedPercent - disk->free.count};
+      const absl::Status collected = co_await agent_.CollectImages(needed);
       if (!collected.ok()) {
         log_.Warn("images_not_collected", {{"error", collected}});
       }
@@ -383,7 +401,11 @@ std::string NodeService::StatusText() const {
       {"epoch", agent_.version().epoch},
       {"generation", agent_.version().generation},
       {"containers", std::move(containers)},
-      {"conditions", std::move(conditions)}};
+      {"conditions", std::move(conditions)},
+      {"image_bytes",
+       {{"from_controller", board_.counters.from_controller},
+        {"from_neighbours", board_.counters.from_neighbours},
+        {"to_neighbours", board_.counters.to_neighbours}}}};
   return json::serialize(status);
 }
 

@@ -20,6 +20,8 @@
 #include "node/network/network_setup.h"
 #include "node/runtime/container_access.h"
 #include "node/service/status_server.h"
+#include "node/uplink/blob_board.h"
+#include "node/uplink/blob_server.h"
 #include "node/uplink/blob_source.h"
 #include "node/uplink/command_runner.h"
 #include "node/uplink/stream_server.h"
@@ -94,6 +96,7 @@ class NodeService {
   Lane disk_lane_{"node-disk"};
   Journal journal_;
   ControllerAccess access_;
+  BlobBoard board_;
   BlobSource source_;
   LeaseClient leases_;
   LanKeeper lan_;
@@ -103,6 +106,7 @@ class NodeService {
   StreamServer streams_;
   CommandRunner commands_;
   Uplink uplink_;
+  BlobServer blobs_;
   StatusServer status_;
   absl::Status network_journal_status_;
   Event network_dirty_;  // what the controller said of it is not in the journal yet

@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "base/certificate.h"
+#include "base/ids.h"
 #include "base/ip.h"
 #include "base/tls.h"
 
@@ -12,6 +14,15 @@
 namespace bramble::node {
 
 inline constexpr uint16_t kControllerPort = 8444;
+
+// What this node is to its neighbours, and how it knows what the controller signed for them.
+struct PeerIdentity {
+  NodeId node;
+  Certificate certificate;
+  PrivateKey key;
+  Certificate ca;            // of the cluster
+  PublicKey controller_key;  // the pinned one
+};
 
 // Where the controller is and how it is dialled with the node's certificate: set by the uplink,
 // used for streams and archives.  Loop only.

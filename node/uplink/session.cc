@@ -134,6 +134,7 @@ asio::awaitable<absl::Status> Uplink::RunSession(std::string target) {
   if (ended.ok()) {
     ControllerAccess::Dial access{.target = *address, .tls = *tls};
     parts_.access.Set(std::move(access));
+    TellIdentity(session.socket->connection().peer().certificate);
     Spawn(session.scope, "uplink_beat", Beat(session));
     Spawn(session.scope, "uplink_report", SendReports(session));
     ended = co_await Receive(session);
@@ -142,6 +143,18 @@ asio::awaitable<absl::Status> Uplink::RunSession(std::string target) {
   co_await session.scope.Join();
   session_.reset();
   co_return ended;
+}
+
+void Uplink::TellIdentity(const Certificate& controller) {
+  absl::StatusOr<Certificate> ca = Certificate::FromPem(identity_->ca_pem);
+  if (!options_.on_identity || !ca.ok() || !controller) {
+    return;
+  }
+  options_.on_identity({.node = identity_->node_id,
+                        .certificate = certificate_,
+                        .key = key_,
+                        .ca = *std::move(ca),
+                        .controller_key = controller.Key()});
 }
 
 // A Run that was cancelled leaves its session behind: its tasks can be waited for only here.

@@ -79,6 +79,8 @@ class Uplink {
     std::function<std::vector<api::Condition>()> conditions;
     // Told the node's address as the controller confirmed it: "172.16.0.11/24".
     std::function<void(const std::string&)> on_address;
+    // Told with each connection to the controller.
+    std::function<void(PeerIdentity)> on_identity;
     // The network as the controller has it.
     std::function<void(api::NodeNetwork)> on_network;
     std::function<void(api::Names)> on_names;
@@ -99,6 +101,8 @@ class Uplink {
   asio::awaitable<absl::Status> JoinOnly();
 
   const UplinkState& state() const { return state_; }
+  // The controller's signed time, as far as it is known.
+  WallTime SignedNow() const { return time_.At(parts_.clock.Boot()); }
 
  private:
   struct Session;
@@ -114,6 +118,7 @@ class Uplink {
   absl::StatusOr<api::JoinRequest> MakeJoinRequest() const;
   std::vector<std::string> Candidates() const;
   absl::Status UseIdentity();
+  void TellIdentity(const Certificate& controller);
   bool RenewalIsDue() const;
   asio::awaitable<absl::Status> SaveIdentity();
 

@@ -177,6 +177,11 @@ TEST_F(NodeSessionTest, ABlobIsGivenToTheNodeThatNeedsItAlsoInParts) {
   EXPECT_EQ(part.status, 206);
   EXPECT_EQ(part.text, "really");
   EXPECT_EQ(other.Get(target).status, 404);
+  const Answer pieces = node.Get(target + "/pieces");
+  EXPECT_EQ(pieces.Text("size_bytes"), "16") << pieces.text;
+  EXPECT_THAT(pieces.text, ::testing::HasSubstr(Sha256("not really a tar").Hex()))
+      << "its only one";
+  EXPECT_EQ(other.Get(target + "/pieces").status, 404);
 }
 
 // A certificate of the cluster's authority for the node, with dates of the test's choice.

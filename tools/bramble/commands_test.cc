@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/strings.h"
+#include "tools/bramble/image_upload.h"
 #include "tools/bramble/session_testing.h"
 
 namespace bramble::cli {
@@ -274,17 +275,117 @@ TEST_F(CommandsTest, ImagesAreHashedAndUploadedWithTheirLabels) {
             0)
       << terminal_.err();
   EXPECT_EQ(terminal_.out(), "debian:12: arm64, 3B, sha256 ba7816bf8f01\n");
-  EXPECT_EQ(controller_.log().back(),
-            "POST /v1/images?name=debian&tag=12&architecture=arm64&sha256="
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad&label=ports%3D80");
+  EXPECT_EQ(
+      controller_.log().back(),
+      "POST /v1/images?name=debian&tag=12&architecture=arm64&sha256="
+      "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad&upload=u1&label=ports%3D"
+      "80");
   ASSERT_EQ(terminal_.Run({"image", "list"}), 0);
   EXPECT_THAT(terminal_.out(), HasSubstr("debian  12   arm64          3B"));
   ASSERT_EQ(terminal_.Run({"image", "show", "debian:12", "-o", "name"}), 0);
   EXPECT_EQ(terminal_.out(), "debian:12\n");
+  ASSERT_EQ(terminal_.Run({"image", "alias", "debian:12", "add", "stable"}), 1) << "no generation";
+  ASSERT_EQ(terminal_.Run({"image", "set", "debian:12", "--visibility", "public"}), 0);
+  EXPECT_EQ(controller_.requests().back().body, R"({"visibility":"public"})");
+  EXPECT_EQ(terminal_.Run({"image", "set", "debian:12"}), 2);
+  EXPECT_EQ(terminal_.Run({"image", "set", "debian:12", "--visibility", "some"}), 2);
   ASSERT_EQ(terminal_.Run({"image", "tag", "debian:12", "debian:stable"}), 0);
   EXPECT_EQ(controller_.requests().back().body, R"({"name":"debian","tag":"stable"})");
   ASSERT_EQ(terminal_.Run({"image", "delete", "debian:12"}), 0);
   EXPECT_EQ(terminal_.Run({"image", "import", path, "--name", "BAD NAME"}), 2);
+}
+
+OpenedFile FileOf(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path) << bytes;
+  std::istringstream none;
+  return OpenForUpload(path.string(), none).value();
+}
+
+TEST_F(CommandsTest, AnUploadGoesOnWhereItWasCutOff) {
+  std::string bytes;
+  for (int i = 0; i < 200; ++i) {
+    bytes += StrCat("line ", i, "\n");
+  }
+  const OpenedFile file = FileOf(terminal_.directory() / "file", bytes);
+  std::vector<std::chrono::milliseconds> pauses;
+  UploadOptions options{.piece_bytes = 100};
+  options.sleep = [&pauses](std::chrono::milliseconds pause) { pauses.push_back(pause); };
+  ProgressLine progress(terminal_.session());
+  for (const size_t cut : {size_t{0}, size_t{1}, size_t{99}, size_t{100}}) {
+    controller_.CutOffUploadAfter(cut);
+    const auto id = UploadFile(terminal_.session(), file, "digest", progress, options);
+    ASSERT_TRUE(id.ok()) << id.status();
+    EXPECT_EQ(*id, "u1");
+    EXPECT_EQ(controller_.uploaded(), bytes) << "cut off after " << cut;
+    EXPECT_EQ(std::exchange(pauses, {}).size(), 1u);
+    // The next one starts anew.
+    ASSERT_TRUE(controller_.Send(Write("POST", "/v1/images")).ok());
+  }
+}
+
+TEST_F(CommandsTest, AnUploadThatStaysCutOffGivesUpAndSaysThatItGoesOn) {
+  const OpenedFile file = FileOf(terminal_.directory() / "file", std::string(1000, 'x'));
+  std::vector<std::chrono::milliseconds> pauses;
+  UploadOptions options{.piece_bytes = 100, .max_failures = 3};
+  options.sleep = [&](std::chrono::milliseconds pause) {
+    pauses.push_back(pause);
+    controller_.FailNext(absl::UnavailableError("still away"));  // the question for the offset
+    controller_.FailNext(absl::UnavailableError("still away"));
+  };
+  ProgressLine progress(terminal_.session());
+  ASSERT_TRUE(controller_.Send(Write("POST", "/v1/uploads")).ok());
+  controller_.CutOffUploadAfter(50);
+  const auto id = UploadFile(terminal_.session(), file, "digest", progress, options);
+  EXPECT_TRUE(absl::IsUnavailable(id.status())) << id.status();
+  EXPECT_THAT(std::string(id.status().message()), HasSubstr("the same command goes on there"));
+  EXPECT_EQ(pauses.size(), 3u);
+  EXPECT_GT(pauses[2], pauses[0]);
+}
+
+TEST_F(CommandsTest, AnAliasIsAddedAndTakenAway) {
+  controller_.Put("images", {{"name", "debian"},
+                             {"tag", "12"},
+                             {"generation", 7},
+                             {"aliases", json::array{"stable:latest"}}});
+  ASSERT_EQ(terminal_.Run({"image", "alias", "debian:12", "add", "bookworm"}), 0)
+      << terminal_.err();
+  EXPECT_EQ(controller_.requests().back().body,
+            R"({"aliases":["stable:latest","bookworm:latest"]})");
+  EXPECT_EQ(controller_.requests().back().headers.back().second, "\"7\"");
+  EXPECT_THAT(terminal_.out(), HasSubstr("stable:latest,bookworm:latest"));
+  ASSERT_EQ(terminal_.Run({"image", "alias", "debian:12", "delete", "stable"}), 0);
+  EXPECT_EQ(controller_.requests().back().body, R"({"aliases":["bookworm:latest"]})");
+  EXPECT_EQ(terminal_.Run({"image", "alias", "debian:12", "delete", "stable"}), 1);
+  EXPECT_THAT(terminal_.err(), HasSubstr("it has: bookworm:latest"));
+  EXPECT_EQ(terminal_.Run({"image", "alias", "debian:12", "add", "BAD NAME"}), 2);
+}
+
+TEST_F(CommandsTest, PruneSaysWhatGoesAndWhatWould) {
+  controller_.Put("images", {{"name", "debian"}, {"tag", "12"}});
+  ASSERT_EQ(terminal_.Run({"image", "prune", "--dry-run", "--unused-for", "30d"}), 0)
+      << terminal_.err();
+  EXPECT_EQ(controller_.requests().back().body, R"({"dry_run":true,"unused_for_s":2592000})");
+  EXPECT_EQ(terminal_.out(), "debian:12: would go, 5MiB\n5MiB would be freed\n");
+  ASSERT_EQ(terminal_.Run({"image", "prune"}), 0);
+  EXPECT_EQ(terminal_.out(), "debian:12: deleted, 5MiB\n5MiB freed\n");
+  ASSERT_EQ(terminal_.Run({"image", "prune"}), 0);
+  EXPECT_EQ(terminal_.out(), "0B freed\n");
+}
+
+TEST_F(CommandsTest, TheImagesOfEachNodeAreListedByName) {
+  const std::string one(64, 'a');
+  const std::string other(64, 'b');
+  controller_.Put(
+      "images",
+      {{"name", "debian"},
+       {"tag", "12"},
+       {"variants", json::array{json::object{{"architecture", "arm64"}, {"digest", one}}}}});
+  controller_.Put("nodes", {{"name", "pi-1"}, {"images", json::array{one, other}}});
+  controller_.Put("nodes", {{"name", "pi-2"}, {"images", json::array()}});
+  ASSERT_EQ(terminal_.Run({"node", "list", "--images"}), 0) << terminal_.err();
+  EXPECT_THAT(terminal_.out(), testing::AllOf(HasSubstr("debian:12 (arm64)  aaaaaaaaaaaa"),
+                                              HasSubstr("no name any more   bbbbbbbbbbbb"),
+                                              HasSubstr("pi-2  none")));
 }
 
 TEST_F(CommandsTest, PlanExplainsAndFailsWhenNothingFits) {

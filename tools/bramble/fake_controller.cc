@@ -109,9 +109,51 @@ absl::StatusOr<ApiReply> FakeController::Send(ApiRequest request) {
   if (parts[0] == "network" && parts.size() == 2) {
     return List(request, "findings");
   }
+  if (parts[0] == "uploads") {
+    return Uploads(request, parts);
+  }
+  if (parts[0] == "prune") {
+    json::array images;
+    for (const auto& [name, image] : collections_["images"]) {
+      images.push_back(json::object{{"name", image.at("name")},
+                                    {"tag", image.at("tag")},
+                                    {"project", "default"},
+                                    {"size_bytes", 5 << 20}});
+    }
+    const int64_t freed = static_cast<int64_t>(images.size()) * (5 << 20);
+    const json::object body = BodyOf(request);
+    if (!body.at("dry_run").as_bool()) {
+      collections_["images"].clear();
+    }
+    return Reply(200, json::object{{"dry_run", body.at("dry_run")},
+                                   {"images", std::move(images)},
+                                   {"freed_bytes", freed}});
+  }
   return parts.size() == 1   ? Collection(request, parts)
          : parts.size() == 2 ? One(request, parts)
                              : Verb(parts);
+}
+
+absl::StatusOr<ApiReply> FakeController::Uploads(const ApiRequest& request, const Parts& parts) {
+  const auto about = [this](int status) {
+    return Reply(status, json::object{{"id", "u1"}, {"offset", uploaded_.size()}});
+  };
+  if (parts.size() == 1) {
+    return about(201);
+  }
+  if (request.method == "PATCH") {
+    const std::string at = StrCat("bytes ", uploaded_.size(), "-");
+    const bool next = !request.headers.empty() && request.headers[0].second.starts_with(at);
+    if (!next) {
+      return absl::FailedPreconditionError(StrCat("it goes on at byte ", uploaded_.size()));
+    }
+    if (const auto cut_off = std::exchange(cut_off_after_, std::nullopt)) {
+      uploaded_ += request.body.substr(0, *cut_off);
+      return absl::UnavailableError("cut off");
+    }
+    uploaded_ += request.body;
+  }
+  return about(200);
 }
 
 absl::StatusOr<ApiReply> FakeController::Collection(const ApiRequest& request, const Parts& parts) {
@@ -163,7 +205,8 @@ absl::StatusOr<ApiReply> FakeController::Create(const ApiRequest& request,
         {"created_at", kTime},
         {"variants", json::array{json::object{{"architecture", QueryOf(request, "architecture")},
                                               {"digest", QueryOf(request, "sha256")},
-                                              {"size_bytes", request.file_bytes}}}}};
+                                              {"size_bytes", uploaded_.size()}}}}};
+    uploaded_.clear();
     Put(collection, image);
     return Reply(201, image);
   }

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,10 @@ class FakeController : public ControllerClient {
   }
   // The next request gets this error.
   void FailNext(absl::Status status) { failures_.push_back(std::move(status)); }
+  // The next piece of an upload is cut off when so many bytes of it came: they count, and the
+  // answer does not arrive.
+  void CutOffUploadAfter(size_t bytes) { cut_off_after_ = bytes; }
+  const std::string& uploaded() const { return uploaded_; }
   // Operations fail from now on, with this error.
   void FailOperations(std::string error) { operation_error_ = std::move(error); }
   // Lists are cut into pages of this size.
@@ -55,12 +60,15 @@ class FakeController : public ControllerClient {
   ApiReply Accepted(const std::string& kind, const std::string& object_kind,
                     const std::string& name);
   absl::StatusOr<ApiReply> AskOperation(const std::string& id);
+  absl::StatusOr<ApiReply> Uploads(const ApiRequest& request, const Parts& parts);
 
   std::map<std::string, std::map<std::string, json::object>> collections_;
   std::deque<absl::Status> failures_;
   std::string operation_error_;
   size_t page_size_ = 1000;
   int next_operation_ = 1;
+  std::string uploaded_;  // of the one upload
+  std::optional<size_t> cut_off_after_;
   absl::StatusOr<StreamEnd> stream_end_ = StreamEnd{};
   std::vector<std::string> event_lines_;
   std::vector<std::string> log_;

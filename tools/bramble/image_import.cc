@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "tools/bramble/elf_architecture.h"
+#include "tools/bramble/image_upload.h"
 #include "tools/bramble/operation_wait.h"
 #include "tools/bramble/resources.h"
 #include "tools/bramble/spooled_file.h"
@@ -13,12 +14,6 @@ namespace bramble::cli {
 namespace {
 
 constexpr size_t kChunkBytes = 1 << 20;
-
-std::string Part(std::string_view doing, uint64_t done, uint64_t all) {
-  return StrCat(doing, " ", ToString(Bytes{static_cast<int64_t>(done)}), " of ",
-                ToString(Bytes{static_cast<int64_t>(all)}),
-                all > 0 ? StrCat(" (", done * 100 / all, " %)") : std::string());
-}
 
 absl::StatusOr<std::string> DigestOf(const OpenedFile& file, ProgressLine& progress) {
   Sha256Stream digest;
@@ -35,7 +30,7 @@ absl::StatusOr<std::string> DigestOf(const OpenedFile& file, ProgressLine& progr
     }
     digest.Update(std::string_view(chunk).substr(0, static_cast<size_t>(got)));
     done += static_cast<uint64_t>(got);
-    progress.Show(Part("hashing", done, file.bytes));
+    progress.Show(PartText("hashing", done, file.bytes));
   }
   return digest.Finish().Hex();
 }
@@ -60,19 +55,16 @@ absl::Status Import(const Args& args, Session& session) {
     architecture = *std::move(found);
   }
   BRAMBLE_ASSIGN_OR_RETURN(const std::string digest, DigestOf(file, progress));
+  BRAMBLE_ASSIGN_OR_RETURN(const std::string upload, UploadFile(session, file, digest, progress));
   ApiRequest request = Write("POST", ApiPath({"images"}));
-  request.query = {
-      {"name", name}, {"tag", tag}, {"architecture", architecture}, {"sha256", digest}};
+  request.query = {{"name", name},
+                   {"tag", tag},
+                   {"architecture", architecture},
+                   {"sha256", digest},
+                   {"upload", upload}};
   for (const auto& [key, value] : labels) {
     request.query.emplace_back("label", StrCat(key, "=", value));
   }
-  request.content_type = "application/octet-stream";
-  request.file = file.fd.get();
-  request.file_bytes = file.bytes;
-  request.progress = [&progress, &file](uint64_t sent) {
-    progress.Show(sent < file.bytes ? Part("uploading", sent, file.bytes)
-                                    : "uploaded; the controller stores it");
-  };
   absl::StatusOr<ApiReply> reply = session.controller.Send(std::move(request));
   progress.Clear();
   if (!reply.ok()) {
@@ -107,7 +99,10 @@ std::vector<Command> ImageImportCommands() {
                       .letter = 'l',
                       .repeats = true}},
            .answers = Answers::kObject,
-           .details = "Importing another architecture under the same name and tag adds a variant.",
+           .details =
+               "Importing another architecture under the same name and tag adds a variant.\n"
+               "An upload that was cut off, also by Ctrl-C, goes on where it was when the same\n"
+               "command runs again within a day.",
            .examples = "bramble image import debian-12.tar.zst --name debian --tag 12\n"
                        "mmdebstrap --variant=minbase bookworm - | bramble image import - --name "
                        "debian --tag 12",

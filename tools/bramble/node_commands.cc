@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // node list, show, approve, label, cordon.
+#include <map>
+
 #include "base/status.h"
 #include "tools/bramble/resources.h"
 #include "tools/bramble/terminal_text.h"
@@ -54,7 +56,60 @@ std::string CpuText(const json::value& node) {
   return StrCat(ToString(MilliCpu{used->get_int64()}), "/", ToString(MilliCpu{all->get_int64()}));
 }
 
+// Which image a digest is: "debian:12 (arm64)".
+std::map<std::string, std::string> NamesByDigest(const json::array& images) {
+  std::map<std::string, std::string> names;
+  for (const json::value& image : images) {
+    const json::value* variants = At(image, "variants");
+    if (variants == nullptr || !variants->is_array()) {
+      continue;
+    }
+    for (const json::value& variant : variants->get_array()) {
+      std::string& text = names[TextAt(variant, "digest")];
+      text = StrCat(text, text.empty() ? "" : " = ", TextAt(image, "name"), ":",
+                    TextAt(image, "tag"), " (", TextAt(variant, "architecture"), ")");
+    }
+  }
+  return names;
+}
+
+// One line for each image of each node.
+absl::Status ListImages(const Args& args, Session& session) {
+  BRAMBLE_ASSIGN_OR_RETURN(const json::array nodes,
+                           GetItems(session, NodeResource(), args.Text("filter")));
+  BRAMBLE_ASSIGN_OR_RETURN(const json::array images, GetItems(session, ImageResource()));
+  const std::map<std::string, std::string> names = NamesByDigest(images);
+  json::array rows;
+  for (const json::value& node : nodes) {
+    const json::value* held = At(node, "images");
+    const bool any = held != nullptr && held->is_array() && !held->get_array().empty();
+    if (!any) {
+      rows.push_back(json::object{{"name", TextAt(node, "name")}, {"image", "none"}});
+      continue;
+    }
+    for (const json::value& digest : held->get_array()) {
+      const auto named = names.find(TextOf(digest));
+      rows.push_back(
+          json::object{{"name", TextAt(node, "name")},
+                       {"image", named == names.end() ? "no name any more" : named->second},
+                       {"digest", TextOf(digest)}});
+    }
+  }
+  const std::vector<Column> columns = {{.name = "name", .path = "name"},
+                                       {.name = "image", .path = "image"},
+                                       {.name = "digest", .path = "digest", .as = As::kDigest}};
+  std::vector<const json::value*> objects;
+  for (const json::value& row : rows) {
+    objects.push_back(&row);
+  }
+  session.out << RenderTable(columns, objects, session.clock.Wall(), session.screen.colours);
+  return absl::OkStatus();
+}
+
 absl::Status List(const Args& args, Session& session) {
+  if (args.Has("images") && FormatOf(args) == Format::kTable) {
+    return ListImages(args, session);
+  }
   return PrintList(args, session, NodeResource());
 }
 
@@ -153,8 +208,10 @@ std::vector<Command> NodeCommands() {
   return {
       {.path = "node list",
        .summary = "List the nodes.",
+       .flags = {{.name = "images", .help = "the images that each has on its card"}},
        .answers = Answers::kList,
-       .examples = "bramble node list\nbramble node list --filter state=ready,label.disk=ssd\n"
+       .examples = "bramble node list\nbramble node list --images\nbramble node list --filter "
+                   "state=ready,label.disk=ssd\n"
                    "bramble node list --columns name,state,model,kernel",
        .run = List},
       {.path = "node show",

@@ -112,6 +112,12 @@ absl::Status PrintObject(const Args& args, Session& session, const Resource& res
   return absl::OkStatus();
 }
 
+absl::StatusOr<json::array> GetItems(Session& session, const Resource& resource,
+                                     const std::string& filter) {
+  BRAMBLE_ASSIGN_OR_RETURN(Listing listing, GetAllPages(session, resource, filter));
+  return std::move(listing.answer.get_object().at("items").get_array());
+}
+
 absl::Status PrintList(const Args& args, Session& session, const Resource& resource) {
   BRAMBLE_ASSIGN_OR_RETURN(const std::vector<Column> columns, ChosenColumns(resource, args));
   BRAMBLE_ASSIGN_OR_RETURN(const Listing listing,

@@ -62,6 +62,10 @@ std::string RenderTable(const std::vector<Column>& columns,
 std::string RenderDetails(const std::vector<Column>& columns, const json::value& object,
                           WallTime now, bool colours);
 
+// Every object of a collection, of all its pages.
+absl::StatusOr<json::array> GetItems(Session& session, const Resource& resource,
+                                     const std::string& filter = "");
+
 // Prints `body`, one object as the API gave it, as `args` ask.
 absl::Status PrintObject(const Args& args, Session& session, const Resource& resource,
                          const std::string& body);

@@ -23,6 +23,7 @@ std::vector<Command> ContainerExecCommands();
 std::vector<Command> ContainerFileCommands();
 std::vector<Command> ImageCommands();
 std::vector<Command> ImageImportCommands();
+std::vector<Command> ImagePruneCommands();
 std::vector<Command> FlavorCommands();
 std::vector<Command> NetworkCommands();     // and address
 std::vector<Command> FloatingIpCommands();  // and port-forward
