@@ -302,8 +302,8 @@ asio::awaitable<absl::StatusOr<UploadAbout>> UploadStore::Begin(std::string owne
     const fs::space_info space = fs::space(directory, error);
     if (!error && static_cast<uintmax_t>(size) > space.available) {
       return absl::ResourceExhaustedError(
-          StrCat("it has ", ToString(Bytes{size}), " and the disk ",
-                 ToString(Bytes{static_cast<int64_t>(space.available)}), " free"));
+          StrCat("no room on the disk: it has ", ToString(Bytes{size}), ", and ",
+                 ToString(Bytes{static_cast<int64_t>(space.available)}), " are free"));
     }
     BRAMBLE_RETURN_IF_ERROR(file->Open());
     return WriteFileAtomically(about, text, 0600);
