@@ -50,6 +50,7 @@ expect_success "run a container" cluster_cli container run web --image busybox -
 expect_equal "it is an arm64" "$(cluster_cli container exec web -- uname -m)" aarch64
 expect_equal "its memory is limited" "$(cluster_cli container exec web -- cat /sys/fs/cgroup/memory.max)" 268435456
 expect_success "it serves the cluster" wait_for 60 page_of web
+expect_success "its node answers it by name" cluster_cli container exec web -- nslookup web.bramble.internal
 
 # What a card is told to be, asked of the card itself.
 facts() { # prints one fact a line
