@@ -20,11 +20,13 @@ namespace bramble::node {
 namespace {
 
 constexpr size_t kMaxTcpMessage = 65535;
+constexpr std::chrono::seconds kListenRetry{5};
 
 // Binds to an interface as well, so that nobody on another one is answered, and port 53 of the rest
 // of the machine stays free.
 template <typename Socket>
-absl::Status BindTo(Socket& socket, const std::string& interface, uint16_t port) {
+absl::Status BindTo(Socket& socket, const std::string& interface,
+                    const asio::ip::address_v4& address, uint16_t port) {
   using Protocol = typename Socket::protocol_type;
   boost::system::error_code error;
   socket.open(Protocol::v4(), error);
@@ -36,14 +38,13 @@ absl::Status BindTo(Socket& socket, const std::string& interface, uint16_t port)
                    interface.size()) != 0) {
     return ErrnoStatus(errno, StrCat("DNS for containers on ", interface));
   }
-  const auto address =
-      interface.empty() ? asio::ip::address_v4::loopback() : asio::ip::address_v4::any();
   if (!error) {
     socket.bind(typename Protocol::endpoint(address, port), error);
   }
   if (error) {
-    return absl::UnavailableError(
-        StrCat("DNS for containers on ", interface, ", port ", port, ": ", error.message()));
+    return absl::UnavailableError(StrCat("DNS for containers on ", interface, ", ",
+                                         Protocol::v4().protocol() == IPPROTO_TCP ? "TCP" : "UDP",
+                                         " port ", port, ": ", error.message()));
   }
   return absl::OkStatus();
 }
@@ -99,33 +100,56 @@ absl::StatusOr<std::unique_ptr<DnsServer>> DnsServer::Open(asio::io_context& loo
                                                            uint16_t port, Random& random,
                                                            Limits limits, Logger log) {
   Udp::socket udp(loop);
-  Tcp::acceptor tcp(loop);
-  BRAMBLE_RETURN_IF_ERROR(BindTo(udp, interface, port));
-  BRAMBLE_RETURN_IF_ERROR(BindTo(tcp, interface, udp.local_endpoint().port()));
-  boost::system::error_code error;
-  tcp.listen(limits.connections, error);
-  if (error) {
-    return absl::UnavailableError(StrCat("DNS for containers: ", error.message()));
+  const auto loopback = asio::ip::address_v4::loopback();
+  BRAMBLE_RETURN_IF_ERROR(
+      BindTo(udp, interface, interface.empty() ? loopback : asio::ip::address_v4::any(), port));
+  std::unique_ptr<DnsServer> server(
+      new DnsServer(loop, interface, std::move(udp), random, limits, log));
+  if (interface.empty()) {
+    server->address_ = Ipv4(loopback.to_uint());
+    BRAMBLE_RETURN_IF_ERROR(server->Listen());
   }
-  return std::unique_ptr<DnsServer>(
-      new DnsServer(loop, std::move(udp), std::move(tcp), random, limits, log));
+  return server;
 }
 
-DnsServer::DnsServer(asio::io_context& loop, Udp::socket udp, Tcp::acceptor tcp, Random& random,
+DnsServer::DnsServer(asio::io_context& loop, std::string interface, Udp::socket udp, Random& random,
                      Limits limits, Logger log)
     : loop_(loop),
+      interface_(std::move(interface)),
       udp_(std::move(udp)),
-      tcp_(std::move(tcp)),
+      tcp_(loop),
       random_(random),
       limits_(limits),
       log_(log),
       port_(udp_.local_endpoint().port()),
+      moved_(loop),
       scope_(loop, log) {
   Spawn(scope_, "dns_udp", ServeUdp());
   Spawn(scope_, "dns_tcp", ServeTcp());
 }
 
 DnsServer::~DnsServer() = default;
+
+absl::Status DnsServer::Listen() {
+  Tcp::acceptor tcp(loop_);
+  BRAMBLE_RETURN_IF_ERROR(BindTo(tcp, interface_, AddressOf(address_), port_));
+  boost::system::error_code error;
+  tcp.listen(limits_.connections, error);
+  if (error) {
+    return absl::UnavailableError(StrCat("DNS for containers: ", error.message()));
+  }
+  tcp_ = std::move(tcp);
+  return absl::OkStatus();
+}
+
+void DnsServer::SetAddress(Ipv4 address) {
+  if (address != address_) {
+    address_ = address;
+    boost::system::error_code ignored;
+    tcp_.close(ignored);
+    moved_.Set();
+  }
+}
 
 std::optional<std::string> DnsServer::AnswerHere(std::string_view message, const DnsQuery& query,
                                                  size_t max_bytes) {
@@ -244,10 +268,26 @@ asio::awaitable<absl::StatusOr<std::string>> DnsServer::AskTcp(std::string messa
 }
 
 asio::awaitable<void> DnsServer::ServeTcp() {
+  bool told = false;
   while (true) {
+    if (!tcp_.is_open() && address_.empty()) {
+      co_await moved_.Wait();
+    }
+    if (!tcp_.is_open()) {
+      moved_.Reset();
+      if (const absl::Status listening = Listen(); !listening.ok()) {
+        if (!std::exchange(told, true)) {
+          log_.Warn("names_not_served", {{"error", listening}});
+        }
+        co_await moved_.WaitFor(kListenRetry);
+        continue;
+      }
+      told = false;
+    }
     auto [error, socket] = co_await tcp_.async_accept(asio::as_tuple(asio::use_awaitable));
     if (error) {
-      co_await SleepFor(std::chrono::milliseconds(100));  // out of descriptors
+      // Out of descriptors, or the address has changed.
+      co_await SleepFor(std::chrono::milliseconds(100));
       continue;
     }
     boost::system::error_code ignored;

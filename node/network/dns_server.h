@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/scope.h"
+#include "base/timer.h"
 #include "node/network/dns_answer.h"
 
 #include "absl/status/statusor.h"
@@ -32,13 +33,18 @@ class DnsServer {
     std::chrono::milliseconds forward_wait{1'500};  // for each forwarder
     std::chrono::milliseconds connection_wait{5'000};
   };
-  // Binds to port 53 of `interface` ("" and another port: for tests).  kUnavailable: it is taken.
+  // Binds UDP to port 53 of `interface` ("" and another port, both for UDP and TCP: for tests).
+  // kUnavailable: it is taken.
   static absl::StatusOr<std::unique_ptr<DnsServer>> Open(asio::io_context& loop,
                                                          const std::string& interface,
                                                          uint16_t port, Random& random,
                                                          Limits limits, Logger log);
   ~DnsServer();
 
+  // Takes TCP connections at this address of ours: at every one would want the port of the whole
+  // machine, where systemd-resolved has 127.0.0.53.  While it is taken that is logged, and tried
+  // again every 5 s.
+  void SetAddress(Ipv4 address);
   void SetZone(DnsZone zone) { zone_ = std::move(zone); }
   // "172.16.0.1", port 53; or another port, for tests.
   void SetForwarders(std::vector<std::pair<Ipv4, uint16_t>> forwarders) {
@@ -52,8 +58,9 @@ class DnsServer {
   using Udp = asio::ip::udp;
   using Tcp = asio::ip::tcp;
 
-  DnsServer(asio::io_context& loop, Udp::socket udp, Tcp::acceptor tcp, Random& random,
+  DnsServer(asio::io_context& loop, std::string interface, Udp::socket udp, Random& random,
             Limits limits, Logger log);
+  absl::Status Listen();
   asio::awaitable<void> ServeUdp();
   asio::awaitable<void> ServeTcp();
   asio::awaitable<void> ServeConnection(Tcp::socket socket);
@@ -70,6 +77,7 @@ class DnsServer {
   asio::awaitable<absl::StatusOr<std::string>> AskTcp(std::string message, Tcp::endpoint server);
 
   asio::io_context& loop_;
+  const std::string interface_;
   Udp::socket udp_;
   Tcp::acceptor tcp_;
   Random& random_;
@@ -79,6 +87,8 @@ class DnsServer {
   DnsZone zone_;
   std::vector<std::pair<Ipv4, uint16_t>> forwarders_;
   std::set<Ipv4> clients_;
+  Ipv4 address_;  // where TCP connections are taken; empty: nowhere yet
+  Event moved_;
   int forwards_ = 0;
   int connections_ = 0;
   Scope scope_;

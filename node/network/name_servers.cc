@@ -55,6 +55,7 @@ void NameServers::Fill() {
   if (dns_ == nullptr) {
     return;
   }
+  dns_->SetAddress(server_);
   dns_->SetClients(clients_);
   if (names_.has_value()) {
     std::vector<std::pair<Ipv4, uint16_t>> forwarders;
@@ -72,6 +73,9 @@ void NameServers::SetHosts(std::vector<DhcpPort> hosts, Ipv4 server) {
   server_ = server;
   if (dhcp_ != nullptr) {
     dhcp_->SetHosts(hosts_, server_);
+  }
+  if (dns_ != nullptr) {
+    dns_->SetAddress(server_);
   }
 }
 

@@ -284,6 +284,22 @@ TEST_F(NetworkSystemTest, AThousandRulesAndTenThousandAreTaken) {
 
 // ---- addresses and names
 
+TEST_F(NetworkSystemTest, PortFiftyThreeOfTheRestOfTheMachineIsFree) {
+  ASSERT_TRUE(machine_->Run("", {"ip", "link", "set", "lo", "up"}));
+  // As systemd-resolved has it.
+  const Fd other(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ::setsockopt(other.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  sockaddr_in stub{};
+  stub.sin_family = AF_INET;
+  stub.sin_port = htons(53);
+  stub.sin_addr.s_addr = htonl(0x7f000035);
+  EXPECT_EQ(::bind(other.get(), reinterpret_cast<const sockaddr*>(&stub), sizeof(stub)), 0);
+  EXPECT_EQ(::listen(other.get(), 1), 0);
+  StartWeb({});
+  EXPECT_TRUE(machine_->Until([&] { return Reaches("web", At(1), 53); }, milliseconds(20'000)));
+}
+
 TEST_F(NetworkSystemTest, DhcpClientsKeepTheAddressTheyHaveAndLearnTheirName) {
   StartWeb({});
   std::string out;

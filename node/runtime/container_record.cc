@@ -186,19 +186,6 @@ uint64_t ProcessStartTicks(pid_t pid) {
   return strtoull(fields[kStartTime].c_str(), nullptr, 10);
 }
 
-bool NoticesSignal(pid_t pid, int signal) {
-  // Masks of 64 bits, the first signal the lowest (proc(5)).
-  const std::string status = ReadProc(StrCat("/proc/", pid, "/status"));
-  for (const char* const field : {"\nSigBlk:", "\nSigCgt:"}) {
-    const size_t at = status.find(field);
-    if (at != std::string::npos &&
-        (strtoull(status.c_str() + at + strlen(field), nullptr, 16) >> (signal - 1) & 1) != 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
 pid_t FirstChild(pid_t pid) {
   const std::string children = ReadProc(StrCat("/proc/", pid, "/task/", pid, "/children"));
   return static_cast<pid_t>(strtol(children.c_str(), nullptr, 10));

@@ -59,9 +59,6 @@ std::optional<Running> FindRunning(const RuntimePaths& paths, const ContainerId&
 
 // Field 22 of /proc/PID/stat, or 0 when there is no such process or it is a zombie.
 uint64_t ProcessStartTicks(pid_t pid);
-// Whether `pid`, the init of a container, would notice `signal`: one that it has no handler for and
-// does not block (to read it by signalfd) is not delivered to an init (pid_namespaces(7)).
-bool NoticesSignal(pid_t pid, int signal);
 // The first child of `pid`, 0 for none.
 pid_t FirstChild(pid_t pid);
 

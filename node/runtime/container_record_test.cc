@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -68,23 +67,6 @@ TEST_F(LockContainerTest, WhoWaitedOnADeletedLockHoldsTheOneThatTheNextWillTake)
   ASSERT_TRUE(next.valid());
   EXPECT_NE(::flock(next.get(), LOCK_EX | LOCK_NB), 0) << "two verbs at once";
   EXPECT_EQ(errno, EWOULDBLOCK);
-}
-
-TEST(NoticesSignalTest, WhatIsCaughtOrBlocked) {
-  ASSERT_FALSE(NoticesSignal(::getpid(), SIGPWR));
-  const auto before = ::signal(SIGPWR, [](int) {});
-  EXPECT_TRUE(NoticesSignal(::getpid(), SIGPWR));
-  ::signal(SIGPWR, before);
-  EXPECT_FALSE(NoticesSignal(::getpid(), SIGPWR));
-
-  sigset_t halting;
-  sigemptyset(&halting);
-  sigaddset(&halting, SIGRTMIN + 3);
-  ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &halting, nullptr), 0);
-  EXPECT_TRUE(NoticesSignal(::getpid(), SIGRTMIN + 3)) << "systemd reads it by signalfd";
-  ASSERT_EQ(::pthread_sigmask(SIG_UNBLOCK, &halting, nullptr), 0);
-  EXPECT_FALSE(NoticesSignal(::getpid(), SIGRTMIN + 3));
-  EXPECT_FALSE(NoticesSignal(0, SIGPWR));
 }
 
 }  // namespace

@@ -183,7 +183,7 @@ TEST_F(LxcIsolationTest, HasItsAddressNameAndResolverBeforeInitRuns) {
   EXPECT_THAT(Shell("c1", "ping -c 1 -W 5 172.31.99.22"), HasSubstr("exit 0"));
 }
 
-TEST_F(LxcIsolationTest, AsksAnInitToHaltOnceItListens) {
+TEST_F(LxcIsolationTest, AsksAnInitAgainThatDidNotListenYet) {
   const std::string init = machine_->tree() + "/sbin/init";
   struct stat owner = {};
   ASSERT_EQ(lstat(init.c_str(), &owner), 0);

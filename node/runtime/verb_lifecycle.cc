@@ -29,7 +29,8 @@ namespace bramble::node {
 namespace {
 
 constexpr int64_t kMaxGraceMs = 86'400'000;
-constexpr int64_t kNoticeStepMs = 20;
+constexpr int64_t kYoungMs = 10'000;
+constexpr int64_t kAskAgainMs = 500;
 constexpr int kKillWaitMs = 10'000;
 constexpr int kMonitorWaitMs = 3'000;
 constexpr size_t kMaxExitBytes = 4096;
@@ -63,20 +64,31 @@ bool WaitForEnd(const Fd& process, int64_t ms) {
   return result > 0;
 }
 
-// Asks init to end, once it would notice, and tells whether it did within `grace_ms`.
+int64_t AgeMs(uint64_t start_ticks) {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  const int64_t started_ms = static_cast<int64_t>(start_ticks) * 1000 / sysconf(_SC_CLK_TCK);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000 - started_ms;
+}
+
+// Asks init to end, and tells whether it did within `grace_ms`.
 bool HaltInit(const Fd& init, const Running& running, int64_t grace_ms) {
   int64_t left = grace_ms;
-  if (running.halt_signal > 0) {
-    // One that has just been started may not have set its handlers yet.
-    while (left > kNoticeStepMs && !NoticesSignal(running.init_pid, running.halt_signal)) {
-      if (WaitForEnd(init, kNoticeStepMs)) {
-        return true;
-      }
-      left -= kNoticeStepMs;
+  while (left > 0) {
+    if (running.halt_signal > 0) {
+      Signal(init, running.halt_signal);
     }
-    Signal(init, running.halt_signal);
+    // One that has just been started may not listen yet, and the kernel drops what an init has no
+    // handler for (pid_namespaces(7)).  Later it is asked once: some take a second request as an
+    // order to drop everything.
+    const bool young = AgeMs(running.init_start_ticks) < kYoungMs;
+    const int64_t step = young ? std::min(left, kAskAgainMs) : left;
+    if (WaitForEnd(init, step)) {
+      return true;
+    }
+    left -= step;
   }
-  return WaitForEnd(init, left);
+  return false;
 }
 
 std::string Group(const RuntimeSettings& settings, const ContainerId& id) {
