@@ -268,14 +268,18 @@ json::object ToJson(const ContainerStatus& status) {
 }
 
 json::object ToJson(const Container& container) {
-  return {{"id", container.id.str()},
-          {"name", container.name.str()},
-          {"project", container.project.str()},
-          {"generation", container.generation},
-          {"created_at", FormatTime(container.created_at)},
-          {"deleting", container.deleting},
-          {"spec", ToJson(container.spec)},
-          {"status", ToJson(container.status)}};
+  json::object object = {{"id", container.id.str()},
+                         {"name", container.name.str()},
+                         {"project", container.project.str()},
+                         {"generation", container.generation},
+                         {"created_at", FormatTime(container.created_at)},
+                         {"deleting", container.deleting},
+                         {"spec", ToJson(container.spec)},
+                         {"status", ToJson(container.status)}};
+  if (container.context.has_value()) {
+    object["context"] = ToJson(*container.context);
+  }
+  return object;
 }
 
 namespace {
@@ -319,6 +323,12 @@ absl::StatusOr<Container> ContainerFromJson(const json::value& value, std::strin
   container.created_at = TimeField(reader, "created_at");
   container.deleting = reader.OptionalBool("deleting").value_or(false);
   container.status = StatusField(reader, unknown);
+  if (const json::value* context = reader.Find("context"); context != nullptr) {
+    absl::StatusOr<ContextSummary> summary =
+        ContextSummaryFromJson(*context, reader.PathOf("context"));
+    reader.Merge(summary.status());
+    container.context = std::move(summary).value_or(ContextSummary{});
+  }
   if (const json::value* spec = reader.Find("spec"); spec == nullptr) {
     reader.Fail("spec", "missing");
   } else if (absl::StatusOr<ContainerSpec> parsed =

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/condition.h"
+#include "api/context.h"
 #include "api/labels.h"
 #include "api/resources.h"
 
@@ -135,7 +136,8 @@ struct Container {
   ProjectName project;
   uint64_t generation = 1;  // of the spec; the ETag
   WallTime created_at{};
-  bool deleting = false;  // a tombstone was written; gone when its node confirms
+  bool deleting = false;                  // a tombstone was written; gone when its node confirms
+  std::optional<ContextSummary> context;  // of what it was made with
   ContainerSpec spec;
   ContainerStatus status;
 };
@@ -149,7 +151,8 @@ absl::StatusOr<ContainerSpec> ContainerSpecFromJson(const json::value& value, st
                                                     UnknownKeys unknown);
 json::object ToJson(const ContainerSpec& spec);
 json::object ToJson(const ContainerStatus& status);
-// {"id", "name", "project", "generation", "created_at", "deleting", "spec": {…}, "status": {…}}
+// {"id", "name", "project", "generation", "created_at", "deleting", "context": {…}, "spec": {…},
+// "status": {…}}
 json::object ToJson(const Container& container);
 absl::StatusOr<Container> ContainerFromJson(const json::value& value,
                                             std::string path = "container",

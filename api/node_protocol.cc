@@ -378,6 +378,12 @@ json::object ToJson(const NodeContainer& container) {
   if (!container.layer_move.empty()) {
     object["layer_move"] = container.layer_move;
   }
+  if (!container.context.empty()) {
+    object["context"] = container.context;
+  }
+  if (container.context_mode != ContextMode::kFindOut) {
+    object["context_mode"] = kContextModeNames[static_cast<size_t>(container.context_mode)];
+  }
   if (!container.floating_addresses.empty()) {
     object["floating_addresses"] = AddressesToJson(container.floating_addresses);
   }
@@ -396,6 +402,11 @@ absl::StatusOr<NodeContainer> NodeContainerFromJson(const json::value& value, st
   container.generation = reader.Int("generation", {.min = 0});
   container.image_digest = TextField(reader, "image_digest");
   container.layer_move = TextField(reader, "layer_move");
+  container.context = TextField(reader, "context");
+  if (reader.ok() && !container.context.empty()) {
+    reader.Merge(Annotate(CheckId("context", container.context), reader.PathOf("context")));
+  }
+  container.context_mode = ParseContextMode(TextField(reader, "context_mode"));
   container.image_size.count = CountField(reader, "image_size_bytes");
   container.architecture = TextField(reader, "architecture");
   container.address = TextField(reader, "address");

@@ -35,6 +35,10 @@ struct NodeContainer {
   // Its writable layer comes, or came, by this move: without it the container does not start.
   // Empty: it has or makes its own.
   std::string layer_move;
+  // What it is told at its first start, to be had at GET /v1/contexts/ID; empty: nothing.  It never
+  // changes: another one has another id.
+  std::string context;
+  ContextMode context_mode = ContextMode::kFindOut;
   std::string image_digest;
   Bytes image_size;
   std::string architecture;

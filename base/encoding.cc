@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include "base/strings.h"
+
 namespace bramble {
 namespace {
 
@@ -108,20 +110,29 @@ std::string Base64Encode(std::string_view bytes) {
   return text;
 }
 
-absl::StatusOr<std::string> Base64UrlDecode(std::string_view text) {
+namespace {
+
+// Of text without padding.
+absl::StatusOr<std::string> Unbase64(std::string_view text, std::string_view alphabet,
+                                     std::string_view name) {
   if (text.size() % 4 == 1) {
-    return absl::InvalidArgumentError("base64url text is cut off");
+    return absl::InvalidArgumentError(StrCat(name, " text is cut off"));
+  }
+  std::array<uint8_t, 256> digits;
+  digits.fill(64);
+  for (size_t i = 0; i < alphabet.size(); ++i) {
+    digits[static_cast<unsigned char>(alphabet[i])] = static_cast<uint8_t>(i);
   }
   std::string bytes;
   bytes.reserve(text.size() * 3 / 4);
   uint32_t bits = 0;
   int held = 0;
   for (const char c : text) {
-    const size_t digit = kUrlAlphabet.find(c);
-    if (digit == std::string_view::npos) {
-      return absl::InvalidArgumentError("not base64url");
+    const uint8_t digit = digits[static_cast<unsigned char>(c)];
+    if (digit == 64) {
+      return absl::InvalidArgumentError(StrCat("not ", name));
     }
-    bits = bits << 6 | static_cast<uint32_t>(digit);
+    bits = bits << 6 | digit;
     held += 6;
     if (held >= 8) {
       held -= 8;
@@ -129,9 +140,26 @@ absl::StatusOr<std::string> Base64UrlDecode(std::string_view text) {
     }
   }
   if ((bits & ((1u << held) - 1)) != 0) {
-    return absl::InvalidArgumentError("not base64url: the last character has unused bits set");
+    return absl::InvalidArgumentError(
+        StrCat("not ", name, ": the last character has unused bits set"));
   }
   return bytes;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Base64UrlDecode(std::string_view text) {
+  return Unbase64(text, kUrlAlphabet, "base64url");
+}
+
+absl::StatusOr<std::string> Base64Decode(std::string_view text) {
+  if (text.size() % 4 != 0) {
+    return absl::InvalidArgumentError("base64 text is cut off");
+  }
+  for (int i = 0; i < 2 && !text.empty() && text.back() == '='; ++i) {
+    text.remove_suffix(1);
+  }
+  return Unbase64(text, kStandardAlphabet, "base64");
 }
 
 absl::StatusOr<std::string> PercentDecode(std::string_view text) {

@@ -18,6 +18,7 @@ std::string Base64UrlEncode(std::string_view bytes);
 std::string Base64Encode(std::string_view bytes);
 // Exact: another alphabet, padding, or unused bits that are not zero are refused.
 absl::StatusOr<std::string> Base64UrlDecode(std::string_view text);
+absl::StatusOr<std::string> Base64Decode(std::string_view text);
 
 // "%41" -> "A"; '+' stays.  kInvalidArgument: a '%' without two hexadecimal digits.
 absl::StatusOr<std::string> PercentDecode(std::string_view text);

@@ -13,6 +13,16 @@ TEST(EncodingTest, HexadecimalBothWays) {
   EXPECT_FALSE(HexDecode("0g").ok());
 }
 
+TEST(EncodingTest, Base64IsExact) {
+  for (const std::string bytes : {"", "f", "fo", "foo", "\xff\xfe\xfd"}) {
+    EXPECT_EQ(Base64Decode(Base64Encode(bytes)).value(), bytes);
+  }
+  for (const char* text :
+       {"Zg", "Zg=", "Zh==", "Zg===", "====", "Z-__", "Zm9v\n", "Zm 9", "=Zg="}) {
+    EXPECT_FALSE(Base64Decode(text).ok()) << text;
+  }
+}
+
 TEST(EncodingTest, Base64UrlIsExact) {
   // RFC 4648, 10.
   EXPECT_EQ(Base64UrlEncode("foobar"), "Zm9vYmFy");

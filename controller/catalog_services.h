@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Images, flavors, join tokens, operations and events: the subjects that need little more than the
-// ledger.
+// Images, flavors, ssh keys, join tokens, operations and events: the subjects that need little more
+// than the ledger.
 
 #include <set>
 
@@ -10,6 +10,7 @@
 #include "controller/coordinator_events.h"
 #include "controller/coordinator_flavors.h"
 #include "controller/coordinator_images.h"
+#include "controller/coordinator_keys.h"
 #include "controller/coordinator_operations.h"
 #include "controller/coordinator_tokens.h"
 #include "controller/listing.h"
@@ -67,6 +68,23 @@ class LedgerFlavors : public FlavorService {
  private:
   Ledger& ledger_;
   ListCache<FlavorRecord> list_;
+};
+
+class LedgerKeys : public KeyService {
+ public:
+  explicit LedgerKeys(Ledger& ledger);
+  absl::StatusOr<Rendered> Get(const Principal& who, const ProjectKey& key) override;
+  absl::StatusOr<Rendered> List(const Principal& who, const ListQuery& query) override;
+  void Add(const Principal& who, AddKey request, WriteOptions options, WriteDone done) override;
+  void Delete(const Principal& who, const ProjectKey& key, WriteOptions options,
+              WriteDone done) override;
+
+ private:
+  absl::StatusOr<const KeyRecord*> Find(const Principal& who, Access access,
+                                        const ProjectKey& key) const;
+
+  Ledger& ledger_;
+  ListCache<KeyRecord> list_;
 };
 
 class LedgerTokens : public TokenService {

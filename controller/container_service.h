@@ -38,6 +38,9 @@ class LedgerContainers : public ContainerService {
                                                       const WriteOptions& options) const;
   absl::StatusOr<ContainerRecord> Prepare(const Principal& who,
                                           const CreateContainer& request) const;
+  // Its keys found and checked, and the answer's summary put into `record`.
+  absl::StatusOr<api::Context> ResolveContext(const CreateContainer& request,
+                                              ContainerRecord& record) const;
   Written PutWithOperation(Change& change, ContainerRecord record, std::string kind);
   void GiveFloatingIp(Change& change, const ContainerId& id);
   void NoteImageUse(Change& change, const ContainerRecord& record);

@@ -48,6 +48,7 @@ struct Coordinator::Subjects {
                    [this](const NodeId& node) { return sessions.Connected(node); }),
         nodes({ledger, fleet, operation_tracker, health, sessions, signed_clock, mover}),
         images(ledger, settings.images_per_project),
+        keys(ledger),
         flavors(ledger),
         floating_ips(ledger, fleet),
         port_forwards(ledger, parts.network, settings.own_ports),
@@ -80,6 +81,7 @@ struct Coordinator::Subjects {
   LedgerContainers containers;
   LedgerNodes nodes;
   LedgerImages images;
+  LedgerKeys keys;
   LedgerFlavors flavors;
   LedgerFloatingIps floating_ips;
   LedgerPortForwards port_forwards;
@@ -298,6 +300,7 @@ PortForwardService& Coordinator::port_forwards() { return subjects_->port_forwar
 SecurityGroupService& Coordinator::security_groups() { return subjects_->security_groups; }
 NetworkService& Coordinator::network() { return subjects_->network; }
 ImageService& Coordinator::images() { return subjects_->images; }
+KeyService& Coordinator::keys() { return subjects_->keys; }
 NodeService& Coordinator::nodes() { return subjects_->nodes; }
 NodeSessions& Coordinator::sessions() { return subjects_->sessions; }
 OperationService& Coordinator::operations() { return subjects_->operations; }

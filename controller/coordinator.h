@@ -39,6 +39,7 @@ class EventService;          // controller/coordinator_events.h
 class FlavorService;         // controller/coordinator_flavors.h
 class FloatingIpService;     // controller/coordinator_floating_ips.h
 class ImageService;          // controller/coordinator_images.h
+class KeyService;            // controller/coordinator_keys.h
 class NetworkService;        // controller/coordinator_network.h
 class NodeService;           // controller/coordinator_nodes.h
 class NodeSessions;          // controller/coordinator_sessions.h: what nodes say
@@ -102,6 +103,7 @@ class Coordinator {
   FlavorService& flavors();
   FloatingIpService& floating_ips();
   ImageService& images();
+  KeyService& keys();
   NetworkService& network();
   NodeService& nodes();
   NodeSessions& sessions();

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/coordinator_containers.h"
 
+#include <algorithm>
+
 #include "api/problem.h"
 #include "api/project.h"
+#include "api/public_key.h"
 #include "base/status.h"
 #include "controller/container_service.h"
 #include "controller/coordinator_images.h"
@@ -77,6 +80,17 @@ absl::Status CheckSpec(const api::ContainerSpec& spec, const State& state,
     return NotFound("node", spec.placement.node);
   }
   return absl::OkStatus();
+}
+
+// What the image's label says.
+api::ContextMode ContextModeOf(const State& state, const ContainerRecord& record) {
+  const ImageRecord* image = state.FindImage(record.api.project.str(), record.api.spec.image);
+  if (image == nullptr) {
+    return api::ContextMode::kFindOut;
+  }
+  const auto label = image->api.labels.find(api::kContextLabel);
+  return label == image->api.labels.end() ? api::ContextMode::kFindOut
+                                          : api::ParseContextMode(label->second);
 }
 
 // What a move carries from node to node must not change on its way.
@@ -168,7 +182,42 @@ absl::StatusOr<ContainerRecord> LedgerContainers::Prepare(const Principal& who,
   record.api.spec.rebuild_count = 0;
   BRAMBLE_RETURN_IF_ERROR(fleet_.ResolveLimits(record.api.spec));
   BRAMBLE_RETURN_IF_ERROR(CheckSpec(record.api.spec, ledger_.state(), project));
+  record.context_mode = ContextModeOf(ledger_.state(), record);
   return record;
+}
+
+absl::StatusOr<api::Context> LedgerContainers::ResolveContext(const CreateContainer& request,
+                                                              ContainerRecord& record) const {
+  api::Context context = request.context;
+  std::vector<std::string> lines;
+  for (const std::string& name : context.keys) {
+    const KeyRecord* key = ledger_.state().keys().Find(StrCat(request.project.str(), "/", name));
+    if (key == nullptr) {
+      return absl::NotFoundError(StrCat("key \"", name,
+                                        "\": not found; `bramble key list` shows what there is, "
+                                        "`bramble key add` adds one"));
+    }
+    lines.push_back(key->api.public_key);
+  }
+  for (const std::string& line : context.authorized_keys) {
+    const absl::StatusOr<api::PublicKey> key = api::ParsePublicKey(line);
+    if (!key.ok()) {
+      return Annotate(key.status(), "container.context.authorized_keys");
+    }
+    lines.push_back(key->str());
+  }
+  context.authorized_keys.clear();
+  for (std::string& line : lines) {
+    std::vector<std::string>& all = context.authorized_keys;
+    if (std::find(all.begin(), all.end(), line) == all.end()) {
+      all.push_back(std::move(line));
+    }
+  }
+  BRAMBLE_RETURN_IF_ERROR(api::CheckContext(context, "container.context"));
+  if (!context.empty()) {
+    record.api.context = api::SummaryOf(context);
+  }
+  return context;
 }
 
 void LedgerContainers::Create(const Principal& who, CreateContainer request, WriteOptions options,
@@ -185,6 +234,11 @@ void LedgerContainers::Create(const Principal& who, CreateContainer request, Wri
     }
     record.api.id = ContainerId::Trusted(RandomIdText(ledger_.random()));
     record.api.created_at = change.now();
+    BRAMBLE_ASSIGN_OR_RETURN(api::Context context, ResolveContext(request, record));
+    if (!context.empty()) {
+      record.context = RandomIdText(ledger_.random());
+      change.Put(ContextRecord{.id = record.context, .context = std::move(context)});
+    }
     NoteImageUse(change, record);
     fleet_.Place(record);
     const api::ObjectReference reference = ReferenceTo(record);
@@ -340,6 +394,7 @@ void LedgerContainers::Act(const Principal& who, const ContainerKey& key, Contai
         }
       }
       NoteImageUse(change, record);
+      record.context_mode = ContextModeOf(ledger_.state(), record);
     }
     record.orphaned = false;
     ++record.api.generation;

@@ -12,6 +12,7 @@ struct CreateContainer {
   ContainerName name;
   ProjectName project = ProjectName::Trusted(api::kDefaultProject);
   api::ContainerSpec spec;  // absent limits come from the flavor
+  api::Context context;
 };
 
 enum class ContainerVerb { kStart, kStop, kRestart, kFreeze, kUnfreeze, kRebuild };

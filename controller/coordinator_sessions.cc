@@ -253,6 +253,22 @@ bool LedgerSessions::MayFetchBlob(const NodeId& node, std::string_view digest) c
   });
 }
 
+absl::StatusOr<std::string> LedgerSessions::ContextFor(const NodeId& node,
+                                                       std::string_view id) const {
+  const State& state = parts_.ledger.state();
+  const ContextRecord* context = state.contexts().Find(id);
+  for (const auto& [key, entry] : state.containers().entries()) {
+    if (context == nullptr || entry.record.context != id) {
+      continue;
+    }
+    const std::vector<NodeId> nodes = entry.record.Nodes();
+    if (std::find(nodes.begin(), nodes.end(), node) != nodes.end()) {
+      return json::serialize(api::ToJson(context->context));
+    }
+  }
+  return absl::NotFoundError("context: not found");
+}
+
 void LedgerSessions::ExpectResult(const std::string& command_id, const OperationId& operation) {
   if (commands_.size() >= kMaxCommandsWaiting) {
     commands_.clear();  // their operations end by their deadlines

@@ -36,6 +36,9 @@ class NodeSessions {
   virtual absl::Status Send(const NodeId& node, const api::ControllerMessage& message) = 0;
   // Whether `node` may fetch this blob: one of its containers uses it.
   virtual bool MayFetchBlob(const NodeId& node, std::string_view digest) const = 0;
+  // The context `id` as JSON, for a node that is to hold the container which it is for; kNotFound
+  // for all others.
+  virtual absl::StatusOr<std::string> ContextFor(const NodeId& node, std::string_view id) const = 0;
 };
 
 }  // namespace bramble::controller

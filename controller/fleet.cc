@@ -188,6 +188,10 @@ void Fleet::EraseContainer(Change& change, const ContainerId& id) {
         dirty_.insert(node);
       }
     }
+    if (!record->context.empty()) {
+      const std::string context = record->context;
+      change.Erase(RowKind::kContext, context);
+    }
     const std::vector<std::string> floating = record->api.status.floating_ips;
     for (const std::string& address : floating) {
       change.Erase(RowKind::kFloatingIp, address);
@@ -368,6 +372,8 @@ api::NodeContainer Fleet::Resolve(const ContainerRecord& record) const {
                               .project = container.project,
                               .generation = container.generation,
                               .spec = container.spec,
+                              .context = record.context,
+                              .context_mode = record.context_mode,
                               .image_digest = container.status.image_digest,
                               .image_size = record.image_size,
                               .architecture = container.status.architecture,

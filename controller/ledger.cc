@@ -88,6 +88,14 @@ void Change::Put(ReservationRecord r) {
   const std::string id = r.api.name;
   Put(RowKind::kReservation, id, std::move(r));
 }
+void Change::Put(KeyRecord r) {
+  const std::string id = r.Id();
+  Put(RowKind::kKey, id, std::move(r));
+}
+void Change::Put(ContextRecord r) {
+  const std::string id = r.id;
+  Put(RowKind::kContext, id, std::move(r));
+}
 void Change::Put(ClusterRecord r) {
   const std::string id = r.id.str();
   Put(RowKind::kCluster, id, std::move(r));
@@ -157,6 +165,9 @@ api::ObjectReference ReferenceTo(const PortForwardRecord& record) {
 api::ObjectReference ReferenceTo(const ReservationRecord& record) {
   return {"address", record.api.name, record.api.name, ""};
 }
+api::ObjectReference ReferenceTo(const KeyRecord& record) {
+  return {"key", record.Id(), record.api.name, record.api.project.str()};
+}
 
 template <typename Record>
 SharedText Ledger::Body(const Table<Record>& table, std::string_view id) const {
@@ -180,6 +191,7 @@ template SharedText Ledger::Body(const Table<SecurityGroupRecord>&, std::string_
 template SharedText Ledger::Body(const Table<FloatingIpRecord>&, std::string_view) const;
 template SharedText Ledger::Body(const Table<PortForwardRecord>&, std::string_view) const;
 template SharedText Ledger::Body(const Table<ReservationRecord>&, std::string_view) const;
+template SharedText Ledger::Body(const Table<KeyRecord>&, std::string_view) const;
 
 absl::Status Ledger::Writable() const {
   if (!broken_) {
@@ -359,6 +371,10 @@ Row Ledger::RowOf(RowKind kind, const std::string& id) {
       return ToRow(*state_.port_forwards().Find(id), *Body(state_.port_forwards(), id));
     case RowKind::kReservation:
       return ToRow(*state_.reservations().Find(id), *Body(state_.reservations(), id));
+    case RowKind::kKey:
+      return ToRow(*state_.keys().Find(id), *Body(state_.keys(), id));
+    case RowKind::kContext:
+      return ToRow(*state_.contexts().Find(id));
   }
   return {};
 }
@@ -397,6 +413,10 @@ bool Exists(const State& state, RowKind kind, const std::string& id) {
       return state.port_forwards().Find(id) != nullptr;
     case RowKind::kReservation:
       return state.reservations().Find(id) != nullptr;
+    case RowKind::kKey:
+      return state.keys().Find(id) != nullptr;
+    case RowKind::kContext:
+      return state.contexts().Find(id) != nullptr;
   }
   return false;
 }

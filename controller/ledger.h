@@ -50,6 +50,8 @@ class Change {
   void Put(FloatingIpRecord record);
   void Put(PortForwardRecord record);
   void Put(ReservationRecord record);
+  void Put(KeyRecord record);
+  void Put(ContextRecord record);
   void Put(ClusterRecord record);
   void Erase(RowKind kind, const std::string& id);
 
@@ -91,6 +93,7 @@ api::ObjectReference ReferenceTo(const SecurityGroupRecord& record);
 api::ObjectReference ReferenceTo(const FloatingIpRecord& record);
 api::ObjectReference ReferenceTo(const PortForwardRecord& record);
 api::ObjectReference ReferenceTo(const ReservationRecord& record);
+api::ObjectReference ReferenceTo(const KeyRecord& record);
 
 class Ledger {
  public:

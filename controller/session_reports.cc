@@ -188,6 +188,9 @@ void LedgerSessions::Adopt(Change& change, const NodeRecord& node,
   record.api.created_at = change.now();
   record.api.spec = definition.spec;
   record.image_size = definition.image_size;
+  // Of a context that is not here only the node has the text; it has been applied.
+  record.context = state.contexts().Find(definition.context) == nullptr ? "" : definition.context;
+  record.context_mode = definition.context_mode;
   api::ContainerStatus& status = record.api.status;
   status.node_id = node.api.id;
   status.node = node.api.name.str();

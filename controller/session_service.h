@@ -37,6 +37,7 @@ class LedgerSessions : public NodeSessions {
   void OnDisconnected(LinkId link) override;
   absl::Status Send(const NodeId& node, const api::ControllerMessage& message) override;
   bool MayFetchBlob(const NodeId& node, std::string_view digest) const override;
+  absl::StatusOr<std::string> ContextFor(const NodeId& node, std::string_view id) const override;
 
   bool Connected(const NodeId& node) const;
   // Whether `node` says, having applied the last order for `container`, that it does not run.  A

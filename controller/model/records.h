@@ -13,9 +13,11 @@
 #include "api/address.h"
 #include "api/cluster.h"
 #include "api/container.h"
+#include "api/context.h"
 #include "api/flavor.h"
 #include "api/floating_ip.h"
 #include "api/image.h"
+#include "api/key.h"
 #include "api/node.h"
 #include "api/node_protocol.h"
 #include "api/operation.h"
@@ -49,6 +51,9 @@ struct ContainerRecord {
   bool moving = false;    // told to stop where it is, to be started elsewhere
   NodeId home;            // the node that a drain took it from
   std::optional<ContainerMove> move;
+  // What it is told at its first start: the id of a ContextRecord, and how; empty: nothing.
+  std::string context;
+  api::ContextMode context_mode = api::ContextMode::kFindOut;
   std::string move_failed;  // why the last one was given up; a new drain or restore forgets it
 
   // Every node that holds a layer of it, or is about to.
@@ -158,6 +163,19 @@ struct PortForwardRecord {
 
 struct ReservationRecord {
   api::Reservation api;
+};
+
+struct KeyRecord {
+  api::Key api;
+  // "default/ada": what its row is called.
+  std::string Id() const { return StrCat(api.project.str(), "/", api.name); }
+};
+
+// What a container is told at its first start, under a random id.  May hold secrets: it is shown by
+// nothing, and sent to the container's node alone.
+struct ContextRecord {
+  std::string id;
+  api::Context context;
 };
 
 // What people set of the network beside its prefix.

@@ -21,8 +21,10 @@ enum class RowKind {
   kSecurityGroup,
   kFloatingIp,
   kPortForward,
-  kReservation
+  kReservation,
+  kKey,
+  kContext
 };
-inline constexpr size_t kRowKinds = 15;
+inline constexpr size_t kRowKinds = 17;
 
 }  // namespace bramble::controller

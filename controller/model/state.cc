@@ -289,6 +289,16 @@ void State::Put(ReservationRecord record, uint64_t revision) {
   reservations_.Put(id, std::move(record), revision);
 }
 
+void State::Put(KeyRecord record, uint64_t revision) {
+  const std::string id = record.Id();
+  keys_.Put(id, std::move(record), revision);
+}
+
+void State::Put(ContextRecord record, uint64_t revision) {
+  const std::string id = record.id;
+  contexts_.Put(id, std::move(record), revision);
+}
+
 void State::Erase(RowKind kind, const std::string& id, uint64_t revision) {
   switch (kind) {
     case RowKind::kCluster:
@@ -355,6 +365,12 @@ void State::Erase(RowKind kind, const std::string& id, uint64_t revision) {
         reservations_.Erase(id, revision);
       }
       break;
+    case RowKind::kKey:
+      keys_.Erase(id, revision);
+      break;
+    case RowKind::kContext:
+      contexts_.Erase(id, revision);
+      break;
   }
 }
 
@@ -370,6 +386,7 @@ void State::Succeed(const State& old) {
   floating_ips_.Succeed(old.floating_ips_);
   port_forwards_.Succeed(old.port_forwards_);
   reservations_.Succeed(old.reservations_);
+  keys_.Succeed(old.keys_);
 }
 
 void State::AddEvent(EventRecord event, size_t keep) {

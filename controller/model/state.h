@@ -103,6 +103,8 @@ class State {
   const Table<FloatingIpRecord>& floating_ips() const { return floating_ips_; }  // by address
   const Table<PortForwardRecord>& port_forwards() const { return port_forwards_; }
   const Table<ReservationRecord>& reservations() const { return reservations_; }  // by name
+  const Table<KeyRecord>& keys() const { return keys_; }                          // "project/name"
+  const Table<ContextRecord>& contexts() const { return contexts_; }
   const std::deque<EventRecord>& events() const { return events_; }
 
   // By name or by id; nullptr when there is none.
@@ -143,6 +145,8 @@ class State {
   void Put(FloatingIpRecord record, uint64_t revision);
   void Put(PortForwardRecord record, uint64_t revision);
   void Put(ReservationRecord record, uint64_t revision);
+  void Put(KeyRecord record, uint64_t revision);
+  void Put(ContextRecord record, uint64_t revision);
   void Erase(RowKind kind, const std::string& id, uint64_t revision);
   void AddEvent(EventRecord event, size_t keep);
   void SetEventsBegin(uint64_t revision) { events_begin_ = revision; }
@@ -177,6 +181,8 @@ class State {
   Table<FloatingIpRecord> floating_ips_;
   Table<PortForwardRecord> port_forwards_;
   Table<ReservationRecord> reservations_;
+  Table<KeyRecord> keys_;
+  Table<ContextRecord> contexts_;
   std::deque<EventRecord> events_;
 
   std::map<std::string, std::string, std::less<>> container_by_name_;  // "project/name" -> id

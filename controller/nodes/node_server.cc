@@ -248,6 +248,23 @@ asio::awaitable<Response> GetBlob(NodeServerContext& context, Request& request) 
   co_return response;
 }
 
+// For the node of its container alone; it may hold secrets.
+Response GetContext(NodeServerContext& context, Request& request) {
+  const absl::StatusOr<NodeId> node = NodeOf(context, request);
+  if (!node.ok()) {
+    return ProblemResponse(node.status());
+  }
+  absl::StatusOr<std::string> text =
+      context.coordinator->sessions().ContextFor(*node, request.Param("id"));
+  if (!text.ok()) {
+    return ProblemResponse(text.status());
+  }
+  Response response;
+  response.status = api::kHttpOk;
+  response.body = *std::move(text);
+  return response;
+}
+
 Response OpenStreamSocket(NodeServerContext& context, Request& request) {
   const absl::StatusOr<NodeId> node = NodeOf(context, request);
   if (!node.ok()) {
@@ -286,6 +303,9 @@ std::unique_ptr<HttpServer> MakeNodeServer(NodeServerContext& context, Lane& fil
   source.direct = [&context](Request& request) { return ChooseSource(context, request); };
   source.max_body_bytes = kMaxJoinBytes;
   router.Add("POST", "/v1/blobs/{digest}/source", std::move(source));
+  Route told;
+  told.direct = [&context](Request& request) { return GetContext(context, request); };
+  router.Add("GET", "/v1/contexts/{id}", std::move(told));
   Route stream;
   stream.direct = [&context](Request& request) { return OpenStreamSocket(context, request); };
   router.Add("GET", "/v1/streams/{ticket}", std::move(stream));

@@ -18,6 +18,11 @@ absl::StatusOr<CreateContainer> CreateContainerOf(const json::value& body) {
   create.name = reader.Parsed<ContainerName>("name");
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
   fields.erase("name");
+  if (const json::value* context = fields.if_contains("context"); context != nullptr) {
+    BRAMBLE_ASSIGN_OR_RETURN(
+        create.context, api::ContextFromJson(*context, "container.context", UnknownKeys::kRefuse));
+    fields.erase("context");
+  }
   for (const std::string_view ours : {"restart_count", "rebuild_count"}) {
     if (fields.contains(ours)) {
       return absl::InvalidArgumentError(

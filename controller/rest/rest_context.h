@@ -51,6 +51,7 @@ void AddFlavorRoutes(Router& router, RestContext& context);
 void AddFloatingIpRoutes(Router& router, RestContext& context);
 void AddHealthRoutes(Router& router, RestContext& context);
 void AddImageRoutes(Router& router, RestContext& context);
+void AddKeyRoutes(Router& router, RestContext& context);
 void AddNetworkRoutes(Router& router, RestContext& context);
 void AddNodeRoutes(Router& router, RestContext& context);
 void AddOperationRoutes(Router& router, RestContext& context);

@@ -32,6 +32,7 @@ std::unique_ptr<HttpServer> MakeRestServer(RestContext& context, Lane& file_lane
   AddFloatingIpRoutes(router, context);
   AddHealthRoutes(router, context);
   AddImageRoutes(router, context);
+  AddKeyRoutes(router, context);
   AddNetworkRoutes(router, context);
   AddNodeRoutes(router, context);
   AddOperationRoutes(router, context);

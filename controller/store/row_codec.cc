@@ -61,6 +61,7 @@ SharedText Render(const SecurityGroupRecord& record) { return RenderApi(record);
 SharedText Render(const FloatingIpRecord& record) { return RenderApi(record); }
 SharedText Render(const PortForwardRecord& record) { return RenderApi(record); }
 SharedText Render(const ReservationRecord& record) { return RenderApi(record); }
+SharedText Render(const KeyRecord& record) { return RenderApi(record); }
 
 Row ToRow(const ContainerRecord& record, const std::string& body) {
   const api::Container& container = record.api;
@@ -88,6 +89,12 @@ Row ToRow(const ContainerRecord& record, const std::string& body) {
       refused.emplace_back(node.str());
     }
     own["move"].as_object()["refused"] = std::move(refused);
+  }
+  if (!record.context.empty()) {
+    own["context"] = record.context;
+  }
+  if (record.context_mode != api::ContextMode::kFindOut) {
+    own["context_mode"] = api::kContextModeNames[static_cast<size_t>(record.context_mode)];
   }
   if (!record.move_failed.empty()) {
     own["move_failed"] = record.move_failed;
@@ -198,6 +205,21 @@ Row ToRow(const ReservationRecord& record, const std::string& body) {
           .id = record.api.name,
           .generation = record.api.generation,
           .doc = Doc(body, {})};
+}
+
+Row ToRow(const KeyRecord& record, const std::string& body) {
+  return {.kind = RowKind::kKey,
+          .id = record.Id(),
+          .project = record.api.project.str(),
+          .name = record.api.name,
+          .generation = record.api.generation,
+          .doc = Doc(body, {})};
+}
+
+Row ToRow(const ContextRecord& record) {
+  return {.kind = RowKind::kContext,
+          .id = record.id,
+          .doc = json::serialize(api::ToJson(record.context))};
 }
 
 namespace {
@@ -331,6 +353,8 @@ absl::Status ReadContainer(Reader& reader, uint64_t revision, State& state) {
   if (const json::value* move = reader.own->Find("move")) {
     BRAMBLE_ASSIGN_OR_RETURN(record.move, ReadMove(*move));
   }
+  record.context = reader.Text("context");
+  record.context_mode = api::ParseContextMode(reader.Text("context_mode"));
   record.move_failed = reader.Text("move_failed");
   state.Put(std::move(record), revision);
   return absl::OkStatus();
@@ -506,6 +530,18 @@ absl::Status ReadInto(Reader& reader, uint64_t revision, State& state) {
     case RowKind::kPortForward:
     case RowKind::kReservation:
       return ReadNetworkObject(reader, revision, state);
+    case RowKind::kKey:
+      return ReadApiOnly<KeyRecord>(reader, revision, state, [](const json::value& value) {
+        return api::KeyFromJson(value);
+      });
+    case RowKind::kContext: {
+      ContextRecord record;
+      record.id = reader.row.id;
+      BRAMBLE_ASSIGN_OR_RETURN(record.context,
+                               api::ContextFromJson(reader.value, "context", UnknownKeys::kIgnore));
+      state.Put(std::move(record), revision);
+      return absl::OkStatus();
+    }
   }
   return absl::InternalError("unknown kind");
 }

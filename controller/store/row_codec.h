@@ -22,6 +22,7 @@ SharedText Render(const SecurityGroupRecord& record);
 SharedText Render(const FloatingIpRecord& record);
 SharedText Render(const PortForwardRecord& record);
 SharedText Render(const ReservationRecord& record);
+SharedText Render(const KeyRecord& record);
 
 // `body`: the record, rendered.
 Row ToRow(const ContainerRecord& record, const std::string& body);
@@ -35,6 +36,8 @@ Row ToRow(const SecurityGroupRecord& record, const std::string& body);
 Row ToRow(const FloatingIpRecord& record, const std::string& body);
 Row ToRow(const PortForwardRecord& record, const std::string& body);
 Row ToRow(const ReservationRecord& record, const std::string& body);
+Row ToRow(const KeyRecord& record, const std::string& body);
+Row ToRow(const ContextRecord& record);
 Row ToRow(const ClusterRecord& record);
 Row ToRow(const UserRecord& record);
 Row ToRow(const CredentialRecord& record);

@@ -36,6 +36,8 @@ inline constexpr auto kTableShapes = std::to_array<TableShape>({
     {RowKind::kFloatingIp, "floating_ips", "project", "", "container_id", "", "generation"},
     {RowKind::kPortForward, "port_forwards", "project", "", "", "", "generation"},
     {RowKind::kReservation, "reservations", "", "", "", "", "generation"},
+    {RowKind::kKey, "keys", "project", "name", "", "", "generation"},
+    {RowKind::kContext, "contexts", "", "", "", "", ""},
 });
 static_assert(kTableShapes.size() == kRowKinds);
 

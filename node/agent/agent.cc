@@ -8,7 +8,9 @@
 
 #include "base/file.h"
 #include "base/status.h"
+#include "node/agent/lacking.h"
 #include "node/journal/notes.h"
+#include "node/runtime/first_start_command.h"
 
 namespace bramble::node {
 namespace {
@@ -36,6 +38,7 @@ Agent::Agent(Parts parts, Options options)
     : loop_(parts.loop),
       clock_(parts.clock),
       runtime_(parts.runtime),
+      access_(parts.access),
       images_(parts.images),
       source_(parts.source),
       leases_(parts.leases),
@@ -51,6 +54,7 @@ Agent::Agent(Parts parts, Options options)
       carried_out_(loop_),
       rearm_(loop_),
       journal_dirty_(loop_),
+      contexts_dirty_(loop_),
       scope_(loop_, log_) {
   runtime_.OnExit([this](RuntimeExitEvent event) { OnExit(event); });
 }
@@ -89,11 +93,19 @@ asio::awaitable<absl::Status> Agent::Start() {
   for (const CachedImage& image : images_.List()) {
     cached.insert(image.digest);
   }
+  LoadContexts();
   core_.Recover(std::move(held), std::move(cached), clock_.Boot());
   started_ = true;
   TellNetwork();
   Spawn(scope_, "agent_wake", WakeWhenDue());
   Spawn(scope_, "agent_journal", KeepJournal());
+  Spawn(scope_, "agent_contexts", KeepContexts());
+  for (const auto& [id, container] : containers_) {
+    if (container.first_start.state == FirstStart::State::kDue &&
+        container.state == RuntimeState::kRunning) {
+      Spawn(scope_, "agent_first_start", RunFirstStart(id));
+    }
+  }
   Pump();
   co_return absl::OkStatus();
 }
@@ -126,6 +138,9 @@ void Agent::Pump() {
     Spawn(scope_, "agent_action", Carry(std::move(action)));
   }
   SaveNotes();
+  if (core_.contexts_in_use() != wanted_contexts_) {
+    contexts_dirty_.Set();
+  }
   changed_.Set();
   rearm_.Set();
 }
@@ -228,9 +243,14 @@ asio::awaitable<absl::StatusOr<Started>> Agent::StartContainer(api::NodeContaine
   }
   Started started{.started_at = running->started_at,
                   .disk_limit_mode = running->disk_mode,
-                  .lacking = running->degraded};
+                  .lacking = running->degraded,
+                  .told = ConditionsOfFirstStart(running->first_start, running->unused_context)};
   images_.NoteUse(digest);
+  const bool due = running->first_start.state == FirstStart::State::kDue;
   containers_[id] = *std::move(running);
+  if (due) {
+    Spawn(scope_, "agent_first_start", RunFirstStart(id));
+  }
   co_return started;
 }
 
@@ -270,7 +290,7 @@ asio::awaitable<absl::Status> Agent::Change(Action action) {
 }
 
 absl::StatusOr<RuntimeSpec> Agent::SpecOf(const api::NodeContainer& container) {
-  RuntimeSetting setting{.bridge = options_.bridge};
+  RuntimeSetting setting{.bridge = options_.bridge, .contexts = journal_.paths().Contexts()};
   BRAMBLE_ASSIGN_OR_RETURN(setting.ids, ids_.Take(container.id));
   absl::StatusOr<CachedImage> image = images_.Find(container.image_digest);
   const auto held = containers_.find(container.id);
@@ -393,7 +413,10 @@ Acceptance Agent::OnDesired(const api::Desired& desired) {
   return accepted;
 }
 
-void Agent::OnSession() { core_.OnSession(clock_.Boot()); }
+void Agent::OnSession() {
+  core_.OnSession(clock_.Boot());
+  contexts_dirty_.Set();
+}
 
 void Agent::OnLease(BootTime until) {
   core_.OnLease(until, clock_.Boot());

@@ -25,11 +25,12 @@
 #include "node/images/image_cache.h"
 #include "node/journal/journal.h"
 #include "node/network/container_network.h"
+#include "node/runtime/container_access.h"
 #include "node/runtime/container_runtime.h"
 
 namespace bramble::node {
 
-// Where archives of images come from.
+// What a node fetches from its controller.
 class ImageSource {
  public:
   virtual ~ImageSource() = default;
@@ -39,6 +40,9 @@ class ImageSource {
                                               std::filesystem::path path) = 0;
   // What was fetched is unpacked, or could not be: the source need not keep it for others any more.
   virtual void Release(const std::string& digest) = 0;
+  // What a container is told at its first start, as api/context.h has it.  kNotFound: there is no
+  // such context, or it is not for this node.
+  virtual asio::awaitable<absl::StatusOr<std::string>> FetchContext(std::string id) = 0;
 };
 
 // Who makes sure that movable containers end with their lease, should the agent hang.
@@ -65,6 +69,7 @@ class Agent {
     asio::io_context& loop;
     const Clock& clock;
     ContainerRuntime& runtime;
+    ContainerAccess& access;
     ImageCache& images;
     ImageSource& source;
     LeaseGuard& leases;
@@ -133,9 +138,17 @@ class Agent {
   asio::awaitable<absl::Status> FetchImage(api::NodeContainer container);
   absl::StatusOr<RuntimeSpec> SpecOf(const api::NodeContainer& container);
   void OnExit(const RuntimeExitEvent& event);
+  // Fetches the contexts that containers here lack, and removes those that none has any more.
+  asio::awaitable<void> KeepContexts();
+  asio::awaitable<absl::Status> FetchContext(std::string id);
+  asio::awaitable<void> RemoveContexts(std::set<std::string> unused);
+  // Runs the scripts of a minimal first start, or waits for their end.
+  asio::awaitable<absl::Status> RunFirstStart(ContainerId id);
+  asio::awaitable<absl::StatusOr<FirstStart>> AskFirstStart(ContainerId id);
   asio::awaitable<void> WakeWhenDue();
   asio::awaitable<void> KeepJournal();
   void LoadJournal(DesiredRecord& desired);
+  void LoadContexts();
   void SaveNotes();
   void TellLeaseGuard();
   void TellNetwork();
@@ -144,6 +157,7 @@ class Agent {
   asio::io_context& loop_;
   const Clock& clock_;
   ContainerRuntime& runtime_;
+  ContainerAccess& access_;
   ImageCache& images_;
   ImageSource& source_;
   LeaseGuard& leases_;
@@ -157,6 +171,8 @@ class Agent {
   IdRanges ids_;
   std::map<ContainerId, RuntimeContainer> containers_;   // as the runtime last said
   std::map<ContainerId, RuntimeExitEvent> early_exits_;  // of those whose start is not back yet
+  std::set<std::string> contexts_;                       // that are here
+  std::set<std::string> wanted_contexts_;                // when they were last looked at
   std::string notes_;
   std::chrono::milliseconds stop_after_lease_;
   std::vector<LeaseGuard::Protected> protected_;
@@ -169,6 +185,7 @@ class Agent {
   Event carried_out_;
   Event rearm_;
   Event journal_dirty_;
+  Event contexts_dirty_;
   Scope scope_;
 };
 

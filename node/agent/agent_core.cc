@@ -98,6 +98,9 @@ std::optional<AgentCore::Step> AgentCore::StepToRunning(Entry& entry, BootTime n
       if (!images_.contains(DefinitionToStart(desired, entry.held).image_digest)) {
         return Step{PhaseEvent::kFetch, ActionKind::kFetch};
       }
+      if (!HasContext(desired)) {
+        return std::nullopt;
+      }
       if (CountIn(Phase::kStarting) >= options_.max_starts || EarlierOrderPending(entry)) {
         return std::nullopt;
       }
@@ -157,7 +160,7 @@ bool AgentCore::EarlierOrderPending(const Entry& entry) const {
       return false;
     }
     return other.phase == Phase::kStarting ||
-           (other.phase == Phase::kStopped &&
+           (other.phase == Phase::kStopped && HasContext(*other.desired) &&
             images_.contains(DefinitionToStart(*other.desired, other.held).image_digest));
   });
 }

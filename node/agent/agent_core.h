@@ -35,6 +35,7 @@ struct HeldContainer {
   std::optional<WallTime> started_at;
   std::string disk_limit_mode;
   std::vector<std::string> lacking;  // as RuntimeContainer::degraded
+  std::vector<api::Condition> told;  // what became of what it was told at its first start
 };
 
 enum class ActionKind { kFetch, kStart, kAdjust, kFreeze, kThaw, kStop, kRebuild, kDelete };
@@ -53,6 +54,7 @@ struct Started {
   std::optional<WallTime> started_at;
   std::string disk_limit_mode;
   std::vector<std::string> lacking;  // as RuntimeContainer::degraded
+  std::vector<api::Condition> told;  // as HeldContainer's; of kStart
 };
 
 // How a container's init ended.
@@ -117,6 +119,10 @@ class AgentCore {
   // A writable layer comes in: from now on a tombstone has something to remove.
   absl::StatusOr<api::NodeContainer> BeginImport(const ContainerId& id, const std::string& move);
   void OnImages(std::set<std::string> images) { images_ = std::move(images); }
+  // The contexts that are here, by id: a container does not start without its own.
+  void OnContexts(std::set<std::string> contexts) { contexts_ = std::move(contexts); }
+  // What became of what a container was told at its first start.
+  void OnTold(const ContainerId& id, std::vector<api::Condition> told);
   // A session with the controller begins.  After a lapse of the lease a movable container may run
   // elsewhere by now: none is started before the whole desired state has come, whatever the lease.
   void OnSession(BootTime now);
@@ -143,6 +149,8 @@ class AgentCore {
   std::vector<ContainerId> movable_running() const;
   std::vector<api::ObservedContainer> Observe(BootTime now) const;
   std::set<std::string> images_in_use() const;
+  // The contexts that containers here have, or are to have.
+  std::set<std::string> contexts_in_use() const;
   std::optional<BootTime> lease_until() const { return lease_until_; }
   std::vector<api::Condition> conditions() const;
   bool busy() const { return actions_in_flight_ > 0 || !fetching_.empty(); }
@@ -175,6 +183,9 @@ class AgentCore {
   bool LeaseCovers(const Entry& entry, BootTime now) const;
   bool LeaseAllowsStart(const Entry& entry, BootTime now) const;
   bool EarlierOrderPending(const Entry& entry) const;
+  bool HasContext(const api::NodeContainer& container) const {
+    return container.context.empty() || contexts_.contains(container.context);
+  }
   size_t CountIn(Phase phase) const;
   void Apply(Entry& entry, PhaseEvent event);
   bool Put(const api::NodeContainer& container);
@@ -194,6 +205,7 @@ class AgentCore {
   api::Version durable_;
   std::map<ContainerId, Entry> entries_;
   std::set<std::string> images_;
+  std::set<std::string> contexts_;
   std::set<std::string> fetching_;
   std::optional<BootTime> lease_until_;
   bool needs_sync_ = true;

@@ -140,6 +140,13 @@ bool AgentCore::Tombstone(const ContainerId& id) {
   return true;
 }
 
+void AgentCore::OnTold(const ContainerId& id, std::vector<api::Condition> told) {
+  const auto it = entries_.find(id);
+  if (it != entries_.end() && it->second.held.has_value()) {
+    it->second.held->told = std::move(told);
+  }
+}
+
 void AgentCore::OnJournaled(api::Version version) { durable_ = std::max(durable_, version); }
 
 void AgentCore::OnDone(const ContainerId& id, ActionKind kind, const absl::Status& status,
@@ -177,7 +184,8 @@ void AgentCore::Succeeded(Entry& entry, const Action& action, const Started& sta
                                  .running = true,
                                  .started_at = started.started_at,
                                  .disk_limit_mode = started.disk_limit_mode,
-                                 .lacking = started.lacking};
+                                 .lacking = started.lacking,
+                                 .told = started.told};
       entry.started = now;
       entry.notes.started = true;
       entry.notes.ran = true;

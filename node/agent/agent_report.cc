@@ -91,6 +91,8 @@ api::ObservedContainer AgentCore::ObserveOne(const ContainerId& id, const Entry&
     if (MayRun(entry.phase)) {
       observed.conditions = ConditionsOfLacking(entry.held->lacking);
     }
+    const std::vector<api::Condition>& told = entry.held->told;
+    observed.conditions.insert(observed.conditions.end(), told.begin(), told.end());
     if (!entry.desired.has_value() && !entry.tombstone.has_value()) {
       observed.definition = entry.held->definition;
     }
@@ -103,6 +105,11 @@ api::ObservedContainer AgentCore::ObserveOne(const ContainerId& id, const Entry&
                             : "movable: bramble-lease-holder does not run on this node";
     } else {
       observed.state = api::ContainerState::kStarting;
+      if (!HasContext(*entry.desired) && observed.reason.empty()) {
+        observed.reason =
+            "waits for what it is to be told at its first start (its context), which "
+            "the controller has";
+      }
     }
   } else if (entry.phase == Phase::kFetching && observed.reason.empty()) {
     observed.reason = StrCat("fetching image \"", entry.desired->spec.image, "\"");
@@ -173,6 +180,20 @@ std::set<std::string> AgentCore::images_in_use() const {
       all.insert(entry.held->definition.image_digest);
     }
   }
+  return all;
+}
+
+std::set<std::string> AgentCore::contexts_in_use() const {
+  std::set<std::string> all;
+  for (const auto& [id, entry] : entries_) {
+    if (entry.desired.has_value()) {
+      all.insert(entry.desired->context);
+    }
+    if (entry.held.has_value()) {
+      all.insert(entry.held->definition.context);
+    }
+  }
+  all.erase("");
   return all;
 }
 

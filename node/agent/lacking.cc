@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/strings.h"
+#include "node/runtime/first_start_command.h"
 
 namespace bramble::node {
 namespace {
@@ -42,6 +43,46 @@ std::vector<api::Condition> ConditionsOfLacking(const std::vector<std::string>& 
       }
     }
     conditions.push_back({.type = what, .severity = "warning", .message = std::move(message)});
+  }
+  return conditions;
+}
+
+std::vector<api::Condition> ConditionsOfFirstStart(const FirstStart& first,
+                                                   const std::vector<std::string>& unused) {
+  std::vector<api::Condition> conditions;
+  const auto add = [&conditions](bool good, std::string message) {
+    conditions.push_back({.type = "first-start",
+                          .severity = good ? "info" : "warning",
+                          .message = std::move(message)});
+  };
+  switch (first.state) {
+    case FirstStart::State::kNone:
+      break;
+    case FirstStart::State::kDue:
+      add(true, "its first start scripts run");
+      break;
+    case FirstStart::State::kEnded:
+      add(first.code == 0, StrCat("its first start scripts ended with exit code ", first.code,
+                                  "; in the container, ", kFirstStartLog, " has their output"));
+      break;
+    case FirstStart::State::kCutOff:
+      add(false, StrCat("its first start scripts were cut off and are not run again; in the "
+                        "container, ",
+                        kFirstStartLog,
+                        " has their output; `bramble container "
+                        "rebuild` runs them anew on a fresh writable layer"));
+      break;
+  }
+  if (!unused.empty()) {
+    std::string all;
+    for (const std::string& what : unused) {
+      all += StrCat(all.empty() ? "" : ", ", what);
+    }
+    conditions.push_back({.type = "context-unused",
+                          .severity = "warning",
+                          .message = StrCat("its image has no cloud-init, or its label `context` "
+                                            "says so, and cannot use: ",
+                                            all)});
   }
   return conditions;
 }

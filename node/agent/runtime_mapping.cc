@@ -8,6 +8,7 @@
 #include "api/project.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "node/agent/lacking.h"
 #include "node/network/container_network.h"
 
 namespace bramble::node {
@@ -69,6 +70,11 @@ absl::StatusOr<RuntimeSpec> MakeRuntimeSpec(const api::NodeContainer& container,
   }
   spec.environment = container.spec.environment;
   spec.stop_grace = std::chrono::seconds(container.spec.stop_grace_s);
+  if (!container.context.empty()) {
+    spec.context = container.context;
+    spec.context_file = setting.contexts / container.context;
+  }
+  spec.context_mode = api::kContextModeNames[static_cast<size_t>(container.context_mode)];
   spec.note = json::serialize(api::ToJson(container));
   return spec;
 }
@@ -93,6 +99,11 @@ HeldContainer HeldOf(const RuntimeContainer& container) {
   held.started_at = container.started_at;
   held.disk_limit_mode = container.disk_mode;
   held.lacking = container.degraded;
+  FirstStart first = container.first_start;
+  if (!held.running && first.state == FirstStart::State::kDue) {
+    first.state = FirstStart::State::kCutOff;
+  }
+  held.told = ConditionsOfFirstStart(first, container.unused_context);
   return held;
 }
 

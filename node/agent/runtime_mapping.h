@@ -3,6 +3,7 @@
 
 // Between what the controller says of a container and what the runtime is told.  Pure.
 
+#include <filesystem>
 #include <map>
 
 #include "node/agent/agent_core.h"
@@ -17,6 +18,7 @@ struct RuntimeSetting {
   CachedImage image;
   IdRange ids;
   std::string bridge;
+  std::filesystem::path contexts;  // the directory of their files
 };
 
 // The whole definition goes along as the runtime's note, so that the runtime's own files are enough

@@ -15,6 +15,7 @@ namespace bramble::node {
 //   ├── network.{0,1}                   addresses, sets and rules, as the controller last sent them
 //   ├── names.{0,1}                     the name zone, likewise
 //   ├── uplink-routed                   it was found out that the uplink takes no foreign MACs
+//   ├── contexts/ID                     what containers are told at their first start (0600)
 //   ├── containers/                     of node/runtime
 //   └── images/                         of node/images
 //
@@ -33,6 +34,7 @@ struct NodePaths {
     return state / (std::string(name) + "." + std::to_string(slot));
   }
   std::filesystem::path Containers() const { return state / "containers"; }
+  std::filesystem::path Contexts() const { return state / "contexts"; }
   std::filesystem::path Images() const { return state / "images"; }
   std::filesystem::path UplinkRouted() const { return state / "uplink-routed"; }
   std::filesystem::path Notes() const { return run / "notes.json"; }

@@ -56,16 +56,19 @@ std::string EncodeRecord(const ContainerRecord& record) {
   for (const std::string& what : record.degraded) {
     degraded.push_back(json::string(what));
   }
-  const json::object object = {{"version", 1},
-                               {"spec", ToJson(record.spec)},
-                               {"layer_rebuild_count", record.layer_rebuild_count},
-                               {"layer_image", record.layer_image},
-                               {"layer_first_id", record.layer_ids.first},
-                               {"layer_move", record.layer_move},
-                               {"disk_mode", record.disk_mode},
-                               {"disk_size_bytes", record.disk_size.count},
-                               {"guest_files", record.guest_files},
-                               {"degraded", std::move(degraded)}};
+  const json::object object = {
+      {"version", 1},
+      {"spec", ToJson(record.spec)},
+      {"layer_rebuild_count", record.layer_rebuild_count},
+      {"layer_image", record.layer_image},
+      {"layer_first_id", record.layer_ids.first},
+      {"layer_move", record.layer_move},
+      {"disk_mode", record.disk_mode},
+      {"disk_size_bytes", record.disk_size.count},
+      {"guest_files", record.guest_files},
+      {"degraded", std::move(degraded)},
+      {"first_start", ToJson(record.first_start)},
+      {"unused_context", json::array(record.unused_context.begin(), record.unused_context.end())}};
   return json::serialize(object);
 }
 
@@ -88,6 +91,8 @@ absl::StatusOr<ContainerRecord> DecodeRecord(std::string_view text) {
   record.disk_size.count = reader.Int("disk_size_bytes", {.min = 0});
   record.guest_files = reader.String("guest_files", {.max = 65536, .allow_control = true});
   record.degraded = reader.StringList("degraded", 16);
+  record.first_start = FirstStartField(reader, "first_start");
+  record.unused_context = reader.StringList("unused_context", 128);
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
   return record;
 }

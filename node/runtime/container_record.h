@@ -29,6 +29,8 @@ struct ContainerRecord {
   // What the files of GuestFilesFor were last written for.
   std::string guest_files;
   std::vector<std::string> degraded;
+  FirstStart first_start;
+  std::vector<std::string> unused_context;
 
   friend bool operator==(const ContainerRecord&, const ContainerRecord&) = default;
 };

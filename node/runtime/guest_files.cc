@@ -133,6 +133,9 @@ std::string GuestFilesPrint(const RuntimeSpec& spec) {
   for (const GuestFile& file : GuestFilesFor(spec)) {
     print += StrCat(file.path, "\n", file.content);
   }
+  if (!spec.context.empty() || !spec.context_mode.empty()) {
+    print += StrCat("context ", spec.context, " ", spec.context_mode, "\n");
+  }
   return print;
 }
 
@@ -167,7 +170,7 @@ absl::Status WriteGuestFiles(int root, const std::vector<GuestFile>& files, bool
       }
     }
     const std::string directory = file.path.substr(0, file.path.rfind('/'));
-    absl::Status status = MakeDirectoriesBeneath(root, directory, 0755);
+    absl::Status status = MakeDirectoriesBeneath(root, directory, file.directory_mode);
     if (status.ok()) {
       status = WriteBeneath(root, file.path, file.content, file.mode);
     }

@@ -19,6 +19,7 @@ struct GuestFile {
   // Only where this directory exists: the container has the software that reads the file.
   std::string if_directory;
   uint32_t mode = 0644;
+  uint32_t directory_mode = 0755;  // of directories that are made for it
 
   friend bool operator==(const GuestFile&, const GuestFile&) = default;
 };

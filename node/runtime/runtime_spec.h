@@ -75,6 +75,11 @@ struct RuntimeSpec {
   RuntimeLimits limits;
   std::optional<RuntimeNic> nic;  // none: loopback only
   std::map<std::string, std::string> environment;
+  // What it is told at its first start: its id, and the file on this node that holds it as
+  // api/context.h has it; empty: nothing.  It never changes.
+  std::string context;
+  std::filesystem::path context_file;
+  std::string context_mode;  // "none", "minimal", "cloud-init"; empty: as its tree shows
   // What asks init to end.  Empty: SIGPWR, or what the image's init is known to want
   // (systemd: SIGRTMIN+3).
   std::string halt_signal;
@@ -107,6 +112,21 @@ struct RuntimeExit {
   friend bool operator==(const RuntimeExit&, const RuntimeExit&) = default;
 };
 
+// What became of the scripts of a minimal first start.
+struct FirstStart {
+  enum class State {
+    kNone,    // there are none
+    kDue,     // they run, or are about to
+    kEnded,   // with `code`, that of the first that failed
+    kCutOff,  // the container ended before they did: they are not run again
+  };
+  State state = State::kNone;
+  int code = 0;
+
+  friend bool operator==(const FirstStart&, const FirstStart&) = default;
+};
+inline constexpr std::string_view kFirstStartNames[] = {"none", "due", "ended", "cut-off"};
+
 inline constexpr char kDiskModeProjectQuota[] = "project-quota";
 inline constexpr char kDiskModeLoopFile[] = "loop-file";
 inline constexpr char kDiskModeNone[] = "none";
@@ -122,9 +142,11 @@ struct RuntimeContainer {
   pid_t monitor_pid = 0;
   uint64_t monitor_start_ticks = 0;
   std::optional<WallTime> started_at;
-  std::string disk_mode;              // one of kDiskMode…
-  std::vector<std::string> degraded;  // what this kernel could not give: "apparmor", "swap"
-  std::string broken;                 // why its files cannot be used; empty: they can
+  std::string disk_mode;                    // one of kDiskMode…
+  std::vector<std::string> degraded;        // what this kernel could not give: "apparmor", "swap"
+  FirstStart first_start;                   // as it was when it was last started
+  std::vector<std::string> unused_context;  // what of its context says nothing to its image
+  std::string broken;                       // why its files cannot be used; empty: they can
 };
 
 // How a container's init ended, told once.

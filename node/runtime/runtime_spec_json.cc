@@ -9,6 +9,7 @@ namespace bramble::node {
 namespace {
 
 constexpr size_t kMaxFloating = 256;
+constexpr size_t kMaxUnused = 128;
 
 constexpr size_t kMaxPathBytes = 4096;
 constexpr size_t kMaxEnvironment = 1024;
@@ -127,6 +128,29 @@ WallTime WallFromMs(int64_t ms) { return WallTime(std::chrono::milliseconds(ms))
 
 }  // namespace
 
+json::object ToJson(const FirstStart& first) {
+  return {{"state", std::string(kFirstStartNames[static_cast<size_t>(first.state)])},
+          {"code", first.code}};
+}
+
+FirstStart FirstStartField(JsonObjectReader& outer, std::string_view key) {
+  FirstStart first;
+  const json::value* value = outer.Find(key);
+  if (value == nullptr) {
+    return first;  // of a version that had none
+  }
+  JsonObjectReader reader(*value, outer.PathOf(key));
+  const std::string state = reader.String("state");
+  for (size_t i = 0; i < std::size(kFirstStartNames); ++i) {
+    if (kFirstStartNames[i] == state) {
+      first.state = static_cast<FirstStart::State>(i);
+    }
+  }
+  first.code = static_cast<int>(reader.Int("code", {.min = 0, .max = 255}));
+  outer.Merge(reader.Finish());
+  return first;
+}
+
 json::object ToJson(const RuntimeSpec& spec) {
   json::object object = {{"id", spec.id.str()},
                          {"name", spec.name.str()},
@@ -145,6 +169,13 @@ json::object ToJson(const RuntimeSpec& spec) {
                          {"stop_grace_s", spec.stop_grace.count()},
                          {"layer_move", spec.layer_move},
                          {"note", spec.note}};
+  if (!spec.context.empty()) {
+    object.emplace("context", spec.context);
+    object.emplace("context_file", spec.context_file.string());
+  }
+  if (!spec.context_mode.empty()) {
+    object.emplace("context_mode", spec.context_mode);
+  }
   if (spec.nic.has_value()) {
     object.emplace("nic", ToJson(*spec.nic));
   }
@@ -175,6 +206,9 @@ absl::StatusOr<RuntimeSpec> RuntimeSpecFromJson(const json::value& value, std::s
   spec.stop_grace = std::chrono::seconds(
       reader.OptionalInt("stop_grace_s", {.min = 0, .max = kMaxSeconds}).value_or(10));
   spec.layer_move = reader.OptionalString("layer_move", {.max = 64}).value_or("");
+  spec.context = reader.OptionalString("context", {.max = 64}).value_or("");
+  spec.context_file = reader.OptionalString("context_file", {.max = kMaxPathBytes}).value_or("");
+  spec.context_mode = reader.OptionalString("context_mode", {.max = 16}).value_or("");
   spec.note =
       reader.OptionalString("note", {.max = kMaxNoteBytes, .allow_control = true}).value_or("");
   if (reader.ok()) {
@@ -198,6 +232,9 @@ json::object ToJson(const RuntimeContainer& container) {
       {"monitor_start_ticks", container.monitor_start_ticks},
       {"disk_mode", container.disk_mode},
       {"degraded", std::move(degraded)},
+      {"first_start", ToJson(container.first_start)},
+      {"unused_context",
+       json::array(container.unused_context.begin(), container.unused_context.end())},
       {"broken", container.broken}};
   if (container.broken.empty()) {
     object.emplace("spec", ToJson(container.spec));
@@ -246,6 +283,8 @@ absl::StatusOr<RuntimeContainer> RuntimeContainerFromJson(const json::value& val
   }
   container.disk_mode = reader.OptionalString("disk_mode").value_or("");
   container.degraded = reader.StringList("degraded", 16);
+  container.first_start = FirstStartField(reader, "first_start");
+  container.unused_context = reader.StringList("unused_context", kMaxUnused);
   BRAMBLE_RETURN_IF_ERROR(reader.Finish());
   return container;
 }

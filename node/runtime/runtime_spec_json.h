@@ -20,6 +20,10 @@ json::object ToJson(const RuntimeContainer& container);
 absl::StatusOr<RuntimeContainer> RuntimeContainerFromJson(const json::value& value,
                                                           std::string path);
 
+json::object ToJson(const FirstStart& first);
+// What is below `key`; none when it is absent.
+FirstStart FirstStartField(JsonObjectReader& outer, std::string_view key);
+
 json::object ToJson(const RuntimeUsage& usage);
 absl::StatusOr<RuntimeUsage> RuntimeUsageFromJson(const json::value& value, std::string path);
 

@@ -209,6 +209,8 @@ RuntimeContainer Observe(const RuntimeSettings& settings, const ContainerRecord&
   container.spec = record.spec;
   container.disk_mode = record.disk_mode;
   container.degraded = record.degraded;
+  container.first_start = record.first_start;
+  container.unused_context = record.unused_context;
   const std::optional<Running> running = FindRunning(settings.paths, record.spec.id);
   if (!running.has_value()) {
     return container;

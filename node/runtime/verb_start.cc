@@ -13,7 +13,9 @@
 #include "base/status.h"
 #include "node/runtime/apparmor.h"
 #include "node/runtime/cgroups.h"
+#include "node/runtime/guest_context.h"
 #include "node/runtime/guest_files.h"
+#include "node/runtime/guest_first_start.h"
 #include "node/runtime/lxc_config.h"
 #include "node/runtime/lxc_monitor.h"
 #include "node/runtime/private_mounts.h"
@@ -26,6 +28,25 @@ namespace bramble::node {
 namespace {
 
 constexpr int kStartDeadlineMs = 60'000;
+// Base64 and JSON make it larger than what it holds.
+constexpr size_t kMaxContextFileBytes = 4 * api::kMaxContextBytes;
+
+// What the container is told at its first start; empty where it is told nothing.
+absl::StatusOr<api::Context> ContextOf(const RuntimeSpec& spec) {
+  if (spec.context.empty()) {
+    return api::Context();
+  }
+  const auto text = ReadFile(spec.context_file, kMaxContextFileBytes);
+  if (!text.ok()) {
+    return absl::FailedPreconditionError(
+        StrCat("container ", spec.id.str(),
+               ": what it is to be told at its first start is not on "
+               "this node: ",
+               MessageOf(text.status())));
+  }
+  BRAMBLE_ASSIGN_OR_RETURN(const json::value value, ParseJson(*text, kMaxContextFileBytes));
+  return api::ContextFromJson(value, "context", UnknownKeys::kIgnore);
+}
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
@@ -77,6 +98,7 @@ absl::StatusOr<ContainerRecord> RecordFor(const RuntimePaths& paths, const Runti
 class GuestWork {
  public:
   static absl::StatusOr<GuestWork> Make(const ContainerRecord& record, std::string rootfs) {
+    BRAMBLE_ASSIGN_OR_RETURN(api::Context context, ContextOf(record.spec));
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) != 0) {
       return absl::InternalError(StrCat("pipe: ", strerror(errno)));
@@ -85,6 +107,8 @@ class GuestWork {
     work.read_end_.Reset(fds[0]);
     work.write_end_.Reset(fds[1]);
     work.rootfs_ = std::move(rootfs);
+    work.spec_ = record.spec;
+    work.context_ = std::move(context);
     work.files_ = GuestFilesFor(record.spec);
     work.print_ = GuestFilesPrint(record.spec);
     work.all_ = record.guest_files != work.print_;
@@ -95,27 +119,55 @@ class GuestWork {
   absl::Status Run() const {
     BRAMBLE_ASSIGN_OR_RETURN(const Fd root, OpenDirectory(rootfs_));
     BRAMBLE_ASSIGN_OR_RETURN(const GuestInit init, InspectInit(root.get()));
-    BRAMBLE_RETURN_IF_ERROR(WriteGuestFiles(root.get(), files_, all_));
-    const auto* bytes = reinterpret_cast<const char*>(&init.halt_signal);
-    return WriteAll(write_end_.get(), {bytes, sizeof(init.halt_signal)}, "pipe");
+    const api::ContextMode mode = ContextModeOf(root.get(), spec_.context_mode);
+    std::vector<GuestFile> files = files_;
+    const auto add = [&files](const std::vector<GuestFile>& more) {
+      files.insert(files.end(), more.begin(), more.end());
+    };
+    add(ContextFiles(spec_, context_));
+    if (mode == api::ContextMode::kCloudInit) {
+      add(SeedFiles(spec_, context_));
+    }
+    BRAMBLE_RETURN_IF_ERROR(WriteGuestFiles(root.get(), files, all_));
+    Found found = {init.halt_signal, static_cast<int>(mode), 0, 0};
+    if (mode == api::ContextMode::kMinimal) {
+      BRAMBLE_ASSIGN_OR_RETURN(const FirstStart first,
+                               PrepareFirstStart(root.get(), spec_.image_ids.first, context_));
+      found.first_start = static_cast<int>(first.state);
+      found.code = first.code;
+    }
+    return WriteAll(write_end_.get(), {reinterpret_cast<const char*>(&found), sizeof(found)},
+                    "pipe");
   }
 
   // For us, when the child has run.
   absl::StatusOr<GuestInit> Finish(ContainerRecord& record) const {
-    GuestInit init;
-    if (read(read_end_.get(), &init.halt_signal, sizeof(init.halt_signal)) !=
-        sizeof(init.halt_signal)) {
+    Found found = {};
+    if (read(read_end_.get(), &found, sizeof(found)) != sizeof(found)) {
       return absl::InternalError("the child that writes into the container told nothing");
     }
     record.guest_files = print_;
-    return init;
+    record.first_start = {.state = static_cast<FirstStart::State>(found.first_start),
+                          .code = found.code};
+    record.unused_context = UnusedBy(static_cast<api::ContextMode>(found.mode), context_);
+    return GuestInit{.halt_signal = found.halt_signal};
   }
 
  private:
+  // What the child tells.
+  struct Found {
+    int halt_signal;
+    int mode;
+    int first_start;
+    int code;
+  };
+
   GuestWork() = default;
   Fd read_end_;
   Fd write_end_;
   std::string rootfs_;
+  RuntimeSpec spec_;
+  api::Context context_;
   std::vector<GuestFile> files_;
   std::string print_;
   bool all_ = false;

@@ -83,6 +83,7 @@ NodeService::NodeService(Parts parts, NodeConfig config, PrivateKey key)
       agent_({.loop = loop_,
               .clock = clock_,
               .runtime = parts.runtime,
+              .access = parts.access,
               .images = parts.images,
               .source = source_,
               .leases = leases_,

@@ -196,6 +196,16 @@ asio::awaitable<absl::StatusOr<HttpReply>> BlobSource::AskController(HttpRequest
   co_return reply;
 }
 
+asio::awaitable<absl::StatusOr<std::string>> BlobSource::FetchContext(std::string id) {
+  HttpRequest request;
+  request.target = StrCat("/v1/contexts/", id);
+  absl::StatusOr<HttpReply> reply = co_await AskController(std::move(request));
+  if (!reply.ok()) {
+    co_return reply.status();
+  }
+  co_return std::move(reply->body);
+}
+
 asio::awaitable<absl::StatusOr<api::BlobPieces>> BlobSource::AskPieces(std::string digest) {
   HttpRequest request;
   request.target = StrCat("/v1/blobs/", digest, "/pieces");

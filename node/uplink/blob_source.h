@@ -17,7 +17,8 @@ inline constexpr int kMaxNeighbours = 3;
 // Fetches archives: the controller says what each piece of one must be and which neighbour has it
 // (api/blob_transfer.h); each piece is checked before it counts, is written, and is there for the
 // next neighbour.  Goes on where an earlier try left off.  A neighbour that is away, slow, or gives
-// other bytes is told of and left; the controller is asked for the rest.
+// other bytes is told of and left; the controller is asked for the rest.  Contexts come from the
+// controller alone.
 class BlobSource : public ImageSource {
  public:
   struct Options {
@@ -37,6 +38,8 @@ class BlobSource : public ImageSource {
   asio::awaitable<absl::Status> Fetch(std::string digest, Bytes size,
                                       std::filesystem::path path) override;
   void Release(const std::string& digest) override { board_.End(digest); }
+
+  asio::awaitable<absl::StatusOr<std::string>> FetchContext(std::string id) override;
 
   // As which neighbours know this node; before, the controller alone is asked.
   void SetIdentity(PeerIdentity identity) { identity_ = std::move(identity); }

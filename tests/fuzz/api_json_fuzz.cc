@@ -4,9 +4,11 @@
 #include "api/address.h"
 #include "api/cluster.h"
 #include "api/container.h"
+#include "api/context.h"
 #include "api/flavor.h"
 #include "api/floating_ip.h"
 #include "api/image.h"
+#include "api/key.h"
 #include "api/network.h"
 #include "api/node.h"
 #include "api/node_protocol.h"
@@ -62,6 +64,8 @@ void Try(std::string_view input) {
   RoundTrip(*value, [](const json::value& v) { return api::JoinReplyFromJson(v); });
   RoundTrip(*value, [](const json::value& v) { return api::SecurityGroupFromJson(v); });
   RoundTrip(*value, [](const json::value& v) { return api::PortForwardFromJson(v); });
+  RoundTrip(*value, [](const json::value& v) { return api::KeyFromJson(v); });
+  RoundTrip(*value, [&](const json::value& v) { return api::ContextFromJson(v, "", refuse); });
   (void)api::NetworkPatchFromJson(*value);
   (void)api::AttachFloatingIpFromJson(*value);
 }
@@ -92,7 +96,9 @@ std::vector<std::string> Seeds() {
   }
   seeds.insert(
       seeds.end(),
-      {R"({"name":"tiny","resources":{"cpu_milli":100,"memory_bytes":8388608}})",
+      {R"({"parts":[{"type":"text/x-shellscript","name":"a","content_base64":"IyE="}],"user":"a","keys":["a"]})",
+       R"({"secrets_base64":{"a":"AA=="},"variables":{"A":"b\n"},"vendor_data_base64":"IyE="})",
+       R"({"name":"tiny","resources":{"cpu_milli":100,"memory_bytes":8388608}})",
        R"({"address":"172.16.0.225","container":"web"})",
        R"({"protocol":"tcp","port":8080,"container":"web","target_port":80})",
        R"({"name":"web","rules":[{"direction":"ingress","protocol":"tcp","ports":"80-443","peer":"0.0.0.0/0"}]})",

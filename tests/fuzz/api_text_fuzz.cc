@@ -5,6 +5,7 @@
 #include "api/container.h"
 #include "api/image.h"
 #include "api/network.h"
+#include "api/public_key.h"
 #include "api/security_group.h"
 #include "api/token.h"
 #include "base/ip.h"
@@ -29,6 +30,7 @@ void Try(std::string_view input) {
   SameAgain(input, [](std::string_view text) { return Ipv4Prefix::Parse(text); });
   SameAgain(input, [](std::string_view text) { return Ipv4Interface::Parse(text); });
   SameAgain(input, [](std::string_view text) { return HostPort::Parse(text, 8444); });
+  SameAgain(input, [](std::string_view text) { return api::ParsePublicKey(text); });
   if (const auto term = api::ParseLabelTerm(input); term.ok()) {
     const auto again = api::ParseLabelTerm(api::ToString(*term));
     BRAMBLE_CHECK(again.ok() && api::ToString(*again) == api::ToString(*term),
@@ -74,6 +76,12 @@ std::vector<std::string> Seeds() {
           "in tcp 80-443 from 10.0.0.0/8",
           "80,443/tcp,53/udp",
           "02:42:ac:10:00:40",
+          "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFehgrrWBv7nn74gfCImceREzxN1bo4x1Ew3NdtWKAWQ"
+          " ada@lab",
+          "ecdsa-sha2-nistp256 "
+          "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBF5BqkNKypeqDIWaohiHC82lynQEsCavsoF2"
+          "l7udrnvqp"
+          "O7yEXMVliFWuhq5aUlDPbi1XT2fhRNoS+NX8NeQR8E=",
           "2026-11-21T18:00:00.000Z"};
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class RestTest : public ::testing::Test {
  protected:
@@ -170,6 +171,59 @@ TEST_F(RestImageTest, AContainerWithoutANodeIsPendingAndSaysWhy) {
   EXPECT_EQ(web.Text("status.state"), "pending");
   EXPECT_THAT(web.Text("status.reason"), HasSubstr("node"));
   EXPECT_EQ(admin.Post("/v1/containers", WebContainer()).status, 409) << "the name is taken";
+}
+
+TEST_F(RestImageTest, AKeyIsKeptShownAndForgotten) {
+  Person admin = Admin();
+  const json::value ada = {
+      {"name", "ada"},
+      {"public_key",
+       "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFehgrrWBv7nn74gfCImceREzxN1bo4x1Ew3NdtWKAWQ"
+       " ada@lab"}};
+
+  const Answer added = admin.Post("/v1/keys", ada);
+
+  EXPECT_EQ(added.status, 201) << added.text;
+  EXPECT_EQ(added.Text("fingerprint"), "SHA256:veqXWwBCto2QAoAGct89IoyxlEX+OtDe2HroDhpwuMk");
+  EXPECT_EQ(admin.Post("/v1/keys", ada).status, 409);
+  EXPECT_EQ(admin.Get("/v1/keys/ada").Text("type"), "ssh-ed25519");
+  EXPECT_THAT(admin.Get("/v1/keys").text, HasSubstr("ada@lab"));
+  EXPECT_EQ(admin.Post("/v1/keys", {{"name", "bob"}, {"public_key", "ssh-rsa AAAA"}}).status, 400);
+  EXPECT_EQ(admin.Post("/v1/keys", {{"name", "bob"}}).status, 400);
+  EXPECT_EQ(admin.Delete("/v1/keys/ada").status, 204);
+  EXPECT_EQ(admin.Get("/v1/keys/ada").status, 404);
+}
+
+TEST_F(RestImageTest, WhatAContainerIsToldIsCheckedAndNeverGivenBack) {
+  Person admin = Admin();
+  Upload(admin, "not really a tar");
+  const auto told = [&admin](const json::value& context) {
+    json::value body = WebContainer();
+    body.as_object()["context"] = context;
+    return admin.Post("/v1/containers", body);
+  };
+  const Answer unknown = told({{"keys", json::array{"nobody"}}});
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_THAT(unknown.text, HasSubstr("bramble key add"));
+  EXPECT_EQ(told({{"user_data", "x"}}).status, 400);
+  EXPECT_EQ(told({{"authorized_keys", json::array{"ssh-rsa x"}}}).status, 400);
+  const Answer large = told({{"variables", {{"A", std::string(70'000, 'x')}}}});
+  EXPECT_EQ(large.status, 400);
+  EXPECT_THAT(large.text, HasSubstr("65536"));
+
+  const Answer made = told(
+      {{"secrets_base64", {{"db", "Y2FuYXJ5LTczMTk="}}}, {"variables", {{"A", "canary-7319"}}}});
+
+  EXPECT_EQ(made.status, 202) << made.text;
+  for (const char* target :
+       {"/v1/containers/web", "/v1/containers", "/v1/operations", "/v1/events"}) {
+    const Answer answer = admin.Get(target);
+    EXPECT_THAT(answer.text, Not(HasSubstr("canary-7319"))) << target;
+    EXPECT_THAT(answer.text, Not(HasSubstr("Y2FuYXJ5"))) << target;
+  }
+  EXPECT_THAT(admin.Get("/v1/containers/web").text, HasSubstr("\"variables\":[\"A\"]"));
+  const Answer patched = admin.Patch("/v1/containers/web", {{"context", json::object()}});
+  EXPECT_EQ(patched.status, 400);
 }
 
 TEST_F(RestImageTest, AnETagSavesTheBodyAndGuardsAgainstAStaleWrite) {

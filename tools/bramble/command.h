@@ -23,6 +23,7 @@ enum class Completes {
   kContainers,
   kImages,
   kFlavors,
+  kKeys,
   kTokens,
   kOperations,
   kColumns

@@ -7,15 +7,14 @@ namespace {
 
 std::vector<Command> Joined() {
   std::vector<Command> all;
-  for (const auto& part : {ClusterInitCommands,   ClusterCommands,         ClusterDoctorCommands,
-                           ClusterBackupCommands, TokenCommands,           NodeCommands,
-                           NodeOrderCommands,     ContainerRunCommands,    ContainerCommands,
-                           ContainerExecCommands, ContainerFileCommands,   ImageImportCommands,
-                           ImagePruneCommands,    ImageCommands,           FlavorCommands,
-                           NetworkCommands,       FloatingIpCommands,      SecurityGroupCommands,
-                           PlanCommands,          EventCommands,           OperationCommands,
-                           SdcardBuildCommands,   SdcardCustomiseCommands, SdcardFlashCommands,
-                           SdcardInspectCommands, ProgramCommands}) {
+  for (const auto& part :
+       {ClusterInitCommands, ClusterCommands,       ClusterDoctorCommands, ClusterBackupCommands,
+        TokenCommands,       NodeCommands,          NodeOrderCommands,     ContainerRunCommands,
+        ContainerCommands,   ContainerExecCommands, ContainerFileCommands, ImageImportCommands,
+        ImagePruneCommands,  ImageCommands,         FlavorCommands,        KeyCommands,
+        NetworkCommands,     FloatingIpCommands,    SecurityGroupCommands, PlanCommands,
+        EventCommands,       OperationCommands,     SdcardBuildCommands,   SdcardCustomiseCommands,
+        SdcardFlashCommands, SdcardInspectCommands, ProgramCommands}) {
     std::vector<Command> commands = part();
     std::move(commands.begin(), commands.end(), std::back_inserter(all));
   }

@@ -119,8 +119,9 @@ const Flag* FlagOf(const std::vector<Flag>& flags, const std::string& word) {
 
 std::vector<std::string> ColumnNames(const Command& command) {
   std::vector<std::string> names = {"all"};
-  for (const Resource* resource : {&ContainerResource(), &NodeResource(), &ImageResource(),
-                                   &FlavorResource(), &TokenResource(), &OperationResource()}) {
+  for (const Resource* resource :
+       {&ContainerResource(), &NodeResource(), &ImageResource(), &FlavorResource(), &KeyResource(),
+        &TokenResource(), &OperationResource()}) {
     if (command.path == StrCat(resource->kind, " list")) {
       for (const Column& column : resource->columns) {
         names.emplace_back(column.name);

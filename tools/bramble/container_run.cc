@@ -2,6 +2,7 @@
 // container run, create.
 #include "base/ids.h"
 #include "base/status.h"
+#include "tools/bramble/container_context.h"
 #include "tools/bramble/container_spec.h"
 #include "tools/bramble/operation_wait.h"
 #include "tools/bramble/resources.h"
@@ -29,6 +30,7 @@ absl::Status Create(const Args& args, Session& session, std::string_view desired
     return Misuse(MessageOf(valid));
   }
   BRAMBLE_ASSIGN_OR_RETURN(json::object body, ContainerBody(args, name));
+  BRAMBLE_RETURN_IF_ERROR(AddContext(args, session.err, body));
   if (!desired.empty()) {
     body["desired"] = desired;
   }
@@ -49,27 +51,35 @@ absl::Status CreateStopped(const Args& args, Session& session) {
 }  // namespace
 
 std::vector<Command> ContainerRunCommands() {
+  std::vector<Flag> flags = ContainerSpecFlags();
+  const std::vector<Flag> context = ContextFlags();
+  flags.insert(flags.end(), context.begin(), context.end());
   const std::vector<Positional> positionals = {
       {.name = "NAME", .help = "the container's name: lower-case letters, digits and '-'"}};
   return {
       {.path = "container run",
        .summary = "Create a container and start it.",
        .positionals = positionals,
-       .flags = ContainerSpecFlags(),
+       .flags = flags,
        .answers = Answers::kOperation,
        .details =
            "Waits until it runs. A container that no node can hold stays pending and says why:\n"
-           "`bramble container show NAME`, `bramble plan --explain`.",
+           "`bramble container show NAME`, `bramble plan --explain`.\n"
+           "What it is told at its first start goes to cloud-init where its image has that; else "
+           "its keys, its\nuser and its shell scripts are seen to, once. 64 KiB in all; it holds "
+           "until a rebuild, and then anew.",
        .examples = "bramble container run web --image debian:12\n"
                    "bramble container run web --image debian:12 --flavor medium --memory 768MiB "
                    "--require disk=ssd\n"
                    "bramble container run job --image busybox --class movable --prefer rack=a:10 "
-                   "-e MODE=fast",
+                   "-e MODE=fast\n"
+                   "bramble container run web --image debian --key ada --context "
+                   "x-shellscript,setup.sh --set-secret db=pw.txt",
        .run = Run},
       {.path = "container create",
        .summary = "Create a container and leave it stopped.",
        .positionals = positionals,
-       .flags = ContainerSpecFlags(),
+       .flags = flags,
        .answers = Answers::kOperation,
        .examples = "bramble container create web --image debian:12",
        .run = CreateStopped},

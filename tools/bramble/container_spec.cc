@@ -123,6 +123,16 @@ std::string ConditionsText(const json::value& container) {
   return text;
 }
 
+// "1234 bytes; text/x-shellscript run.sh": what it was told at its first start.
+std::string ContextText(const json::value& container) {
+  const std::string bytes = TextAt(container, "context.bytes");
+  const std::string parts = TextAt(container, "context.parts");
+  const std::string variables = TextAt(container, "context.variables");
+  return bytes.empty() ? ""
+                       : StrCat(bytes, " bytes", parts.empty() ? "" : "; ", parts,
+                                variables.empty() ? "" : "; ", variables);
+}
+
 }  // namespace
 
 const Resource& ContainerResource() {
@@ -154,6 +164,8 @@ const Resource& ContainerResource() {
           {.name = "floating-ips", .path = "status.floating_ips", .wide = true},
           {.name = "groups", .path = "spec.groups", .wide = true},
           {.name = "bandwidth", .path = "spec.bandwidth", .wide = true},
+          {.name = "keys", .path = "context.keys", .wide = true},
+          {.name = "context", .wide = true, .text = ContextText},
           {.name = "mac", .path = "status.mac", .wide = true},
           {.name = "architecture", .path = "status.architecture", .wide = true},
           {.name = "digest", .path = "status.image_digest", .as = As::kDigest, .wide = true},

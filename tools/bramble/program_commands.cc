@@ -28,6 +28,8 @@ std::string_view CollectionOf(Completes what) {
       return "images";
     case Completes::kFlavors:
       return "flavors";
+    case Completes::kKeys:
+      return "keys";
     case Completes::kTokens:
       return "tokens";
     case Completes::kOperations:

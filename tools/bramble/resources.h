@@ -25,6 +25,7 @@ std::vector<Command> ImageCommands();
 std::vector<Command> ImageImportCommands();
 std::vector<Command> ImagePruneCommands();
 std::vector<Command> FlavorCommands();
+std::vector<Command> KeyCommands();
 std::vector<Command> NetworkCommands();     // and address
 std::vector<Command> FloatingIpCommands();  // and port-forward
 std::vector<Command> SecurityGroupCommands();
@@ -40,6 +41,7 @@ std::vector<Command> ProgramCommands();  // completion, version
 const Resource& NodeResource();
 const Resource& ImageResource();
 const Resource& FlavorResource();
+const Resource& KeyResource();
 const Resource& TokenResource();
 
 }  // namespace bramble::cli
