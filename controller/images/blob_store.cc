@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kWriteBytes = 1 << 20;  // written and read at once
+constexpr size_t kWriteBytes = 1 << 20;  // written at once
 constexpr mode_t kDirectoryMode = 0700;
 
 absl::Status SyncDirectory(const fs::path& path) {
@@ -30,20 +30,8 @@ absl::Status SyncDirectory(const fs::path& path) {
 absl::StatusOr<PieceHasher::Result> HashFile(const fs::path& path) {
   BRAMBLE_ASSIGN_OR_RETURN(const Fd fd, OpenFile(path, O_RDONLY));
   PieceHasher hash;
-  std::string buffer(kWriteBytes, '\0');
-  while (true) {
-    const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      return ErrnoStatus(errno, path.string());
-    }
-    if (got == 0) {
-      return hash.Finish();
-    }
-    hash.Update(std::string_view(buffer.data(), static_cast<size_t>(got)));
-  }
+  BRAMBLE_RETURN_IF_ERROR(HashFrom(hash, fd, INT64_MAX, path.string()));
+  return hash.Finish();
 }
 
 absl::Status GiveName(const fs::path& from, const BlobPaths& paths, const std::string& digest) {
@@ -225,11 +213,12 @@ void BlobStore::Add(const StoredBlob& blob, PieceDigests pieces) {
 }
 
 BlobPin BlobStore::Pin(const std::string& digest) {
-  auto pin = std::make_shared<const std::string>(digest);
-  if (const auto held = pins_[digest].lock()) {
-    return held;
+  std::weak_ptr<const std::string>& held = pins_[digest];
+  BlobPin pin = held.lock();
+  if (pin == nullptr) {
+    pin = std::make_shared<const std::string>(digest);
+    held = pin;
   }
-  pins_[digest] = pin;
   return pin;
 }
 

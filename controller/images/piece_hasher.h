@@ -5,8 +5,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/hash.h"
 #include "base/units.h"
+
+#include "absl/status/status.h"
 
 namespace bramble::controller {
 
@@ -34,5 +37,9 @@ class PieceHasher {
   int64_t position_ = 0;
   std::vector<Sha256Digest> pieces_;
 };
+
+// Gives `hash` what `file` has from the hash's position on, up to its byte `end` or the file's own
+// end.  `name` is for errors.  Blocks.
+absl::Status HashFrom(PieceHasher& hash, const Fd& file, int64_t end, std::string_view name);
 
 }  // namespace bramble::controller

@@ -109,20 +109,9 @@ struct UploadStore::File {
     BRAMBLE_RETURN_IF_ERROR(Sync());
     if (!hash.has_value() || hash->position() != size) {
       hash.emplace();
-      std::string buffer(kWriteBytes, '\0');
-      while (hash->position() < size) {
-        const size_t wanted =
-            std::min<size_t>(buffer.size(), static_cast<size_t>(size - hash->position()));
-        const ssize_t got =
-            ::pread(fd.get(), buffer.data(), wanted, static_cast<off_t>(hash->position()));
-        if (got < 0 && errno == EINTR) {
-          continue;
-        }
-        if (got <= 0) {
-          return got < 0 ? ErrnoStatus(errno, path.string())
-                         : absl::DataLossError(StrCat(path.string(), ": it became shorter"));
-        }
-        hash->Update(std::string_view(buffer.data(), static_cast<size_t>(got)));
+      BRAMBLE_RETURN_IF_ERROR(HashFrom(*hash, fd, size, path.string()));
+      if (hash->position() < size) {
+        return absl::DataLossError(StrCat(path.string(), ": it became shorter"));
       }
     }
     PieceHasher whole = std::move(*hash);

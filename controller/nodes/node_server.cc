@@ -6,6 +6,7 @@
 #include "api/blob_transfer.h"
 #include "api/http_status.h"
 #include "api/problem.h"
+#include "base/file_response.h"
 #include "base/peer_group.h"
 #include "base/status.h"
 #include "controller/auth/node_identity.h"
@@ -237,15 +238,10 @@ asio::awaitable<Response> GetBlob(NodeServerContext& context, Request& request) 
   if (!blob.ok()) {
     co_return ProblemResponse(ExplainMissing(blob.status()));
   }
-  Response response;
-  response.status = api::kHttpOk;
-  response.content_type = "application/octet-stream";
-  response.headers.Add("ETag", StrCat("\"", digest, "\""));
   FileBody file;
   file.fd = blob->fd;
   file.size = blob->size;
-  response.body = std::move(file);
-  co_return response;
+  co_return FileResponse(digest, std::move(file));
 }
 
 // For the node of its container alone; it may hold secrets.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // /v1/images.
 #include "api/http_status.h"
+#include "base/file_response.h"
 #include "base/status.h"
 #include "controller/coordinator_images.h"
 #include "controller/images/blob_store.h"
@@ -133,15 +134,10 @@ asio::awaitable<Response> DownloadBlob(RestContext& context, Principal who, Requ
   if (!blob.ok()) {
     co_return ProblemResponse(blob.status());
   }
-  Response response;
-  response.status = api::kHttpOk;
-  response.content_type = "application/octet-stream";
-  response.headers.Add("ETag", StrCat("\"", digest, "\""));
   FileBody file;
   file.fd = blob->fd;
   file.size = blob->size;
-  response.body = std::move(file);
-  co_return response;
+  co_return FileResponse(digest, std::move(file));
 }
 
 absl::Status ChangeImage(RestContext& context, WriteCall& call) {

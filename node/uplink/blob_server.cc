@@ -10,6 +10,7 @@
 #include "api/image.h"
 #include "api/problem.h"
 #include "base/file.h"
+#include "base/file_response.h"
 #include "base/status.h"
 
 namespace bramble::node {
@@ -195,11 +196,7 @@ asio::awaitable<Response> BlobServer::Serve(Request& request) {
   if (served.ok()) {
     parts_.board.counters.to_neighbours += served->has_value() ? (*served)->count : body->size;
   }
-  Response response;
-  response.content_type = "application/octet-stream";
-  response.headers.Add("ETag", StrCat("\"", digest, "\""));
-  response.body = *std::move(body);
-  co_return response;
+  co_return FileResponse(digest, *std::move(body));
 }
 
 }  // namespace bramble::node

@@ -10,16 +10,6 @@ source "$BRAMBLE_SOURCE/tests/cluster.sh"
 readonly canary=canary-$$-7319
 
 bring_up() {
-  mkdir -p "$CLUSTER_STATE/controller"
-  cat >"$CLUSTER_STATE/controller/controller.toml" <<END
-name = "test"
-state_dir = "$CLUSTER_STATE/controller/state"
-run_dir = "$CLUSTER_STATE/controller/run"
-[nodes]
-addresses = ["172.16.0.1:8444"]
-[network]
-interface = "eth0"
-END
   network_switch
   network_host controller 172.16.0.1/24
   controller_up
